@@ -1,0 +1,1 @@
+"""The datastore, every index over it, and the job engine."""

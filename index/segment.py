@@ -1,0 +1,216 @@
+"""Segments: what ingest wrote, text and documents, immutable."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import xxhash
+
+from lodex.errors import DataLossError, InputError
+from lodex.index.arrow_files import open_batches, write_single_batch
+from lodex.index.files import Staging
+from lodex.index.receipt import RECEIPT, Artefact, Receipt, read_receipt, record_files
+from lodex.index.text_blocks import TextBlocks, TextBlockWriter
+from lodex.types import Document
+
+TEXT = "text.arrow"
+DOCUMENTS = "documents.arrow"
+LOOKUP = "lookup.arrow"
+MAX_DOC_ID_BYTES = 1024
+
+_FIELDS = ("doc_id", "source", "title", "url", "date", "metadata")
+DOCUMENTS_SCHEMA = pa.schema(
+    [pa.field(name, pa.string(), nullable=False) for name in _FIELDS]
+    + [pa.field("begin", pa.uint64(), nullable=False), pa.field("end", pa.uint64(), nullable=False)]
+)
+LOOKUP_SCHEMA = pa.schema(
+    [pa.field("doc_id_hash", pa.uint64(), nullable=False), pa.field("row", pa.uint32(), nullable=False)]
+)
+_ROWS_PER_BATCH = 8192
+_FIELD_BYTES_PER_BATCH = 4 << 20
+
+
+def doc_id_hash(doc_id: str) -> int:
+    """The 64-bit hash by which a segment finds a doc_id; equal hashes are told apart by the doc_id itself."""
+    return xxhash.xxh3_64_intdigest(doc_id.encode())
+
+
+class SegmentWriter:
+    """Streams documents into a new segment; `publish` makes it durable under its content address.
+
+    Memory is bounded by one batch of text (4 MiB), one of document fields and 12 bytes a document.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._staging = Staging(root / "segments")
+        self._text = TextBlockWriter(self._staging.path / TEXT)
+        self._sink = pa.OSFile(str(self._staging.path / DOCUMENTS), "wb")
+        self._documents = pa.ipc.new_file(self._sink, DOCUMENTS_SCHEMA)
+        self._batch: list[tuple[Any, ...]] = []
+        self._batch_bytes = 0
+        self._hashes: list[npt.NDArray[np.uint64]] = []
+        self.num_documents = 0
+
+    @property
+    def text_bytes(self) -> int:
+        """Bytes of UTF-8 text so far."""
+        return self._text.length
+
+    def append(self, document: Document) -> int:
+        """Write a document and return its row. InputError for one that cannot be stored; nothing is written then."""
+        text, fields = _encode(document)
+        begin = self._text.length
+        self._text.append(text)
+        self._batch.append((*fields, begin, self._text.length))
+        self._batch_bytes += sum(map(len, fields))
+        if len(self._batch) == _ROWS_PER_BATCH or self._batch_bytes > _FIELD_BYTES_PER_BATCH:
+            self._flush()
+        self.num_documents += 1
+        return self.num_documents - 1
+
+    def _flush(self) -> None:
+        columns = [
+            pa.array(column, field.type)
+            for column, field in zip(zip(*self._batch, strict=True), DOCUMENTS_SCHEMA, strict=True)
+        ]
+        self._documents.write_batch(pa.record_batch(columns, schema=DOCUMENTS_SCHEMA))
+        self._hashes.append(np.array([doc_id_hash(row[0]) for row in self._batch], np.uint64))
+        self._batch.clear()
+        self._batch_bytes = 0
+
+    def publish(self) -> Artefact:
+        """Finish the files and rename the segment into place."""
+        if self._batch:
+            self._flush()
+        self._text.close()
+        self._documents.close()
+        self._sink.close()
+        self._write_lookup()
+        files = record_files(self._staging.path)
+        address = xxhash.xxh3_128_hexdigest("\n".join(files[name].checksum for name in (TEXT, DOCUMENTS)).encode())
+        receipt = Receipt("segment", address, (), {}, self.num_documents, {"text_bytes": self.text_bytes}, files)
+        (self._staging.path / RECEIPT).write_bytes(receipt.to_bytes())
+        final = self._root / "segments" / address
+        self._staging.publish(final)
+        self._staging.close()
+        return Artefact(final, read_receipt(final))
+
+    def _write_lookup(self) -> None:
+        hashes = np.concatenate(self._hashes) if self._hashes else np.empty(0, np.uint64)
+        order = np.argsort(hashes, kind="stable")
+        columns = [pa.array(hashes[order], pa.uint64()), pa.array(order, pa.uint32())]
+        write_single_batch(self._staging.path / LOOKUP, pa.record_batch(columns, schema=LOOKUP_SCHEMA))
+
+    def discard(self) -> None:
+        """Give up: nothing of this segment stays."""
+        self._sink.close()
+        self._staging.close()
+
+
+def _encode(document: Document) -> tuple[bytes, tuple[str, ...]]:
+    """A document's text as UTF-8 and its fields as strings; InputError names the field that cannot be stored."""
+    try:
+        text = document.text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"document {document.doc_id!r}: text is not valid Unicode: {error}") from error
+    try:
+        metadata = json.dumps(dict(document.metadata), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"document {document.doc_id!r}: metadata is not JSON: {error}") from error
+    fields = (document.doc_id, document.source, document.title, document.url, document.date, metadata)
+    for name, value in zip(_FIELDS, fields, strict=True):
+        if not isinstance(value, str):
+            raise InputError(f"document {document.doc_id!r}: {name} must be a string, not {type(value).__name__}")
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"document {document.doc_id!r}: {name} is not valid Unicode: {error}") from error
+    if not document.doc_id or len(document.doc_id.encode()) > MAX_DOC_ID_BYTES or not document.doc_id.isprintable():
+        raise InputError(
+            f"doc_id must be 1 to {MAX_DOC_ID_BYTES} bytes of printable characters, got {document.doc_id[:80]!r}"
+        )
+    return text, fields
+
+
+class Segment:
+    """A published segment, opened for reading. Files are mapped; opening reads only their frames."""
+
+    def __init__(self, path: Path, receipt: Receipt) -> None:
+        self._files = Artefact(path, receipt)
+        self.id = receipt.id
+        self.num_documents = receipt.rows
+        self._text = TextBlocks(self._files.file(TEXT))
+        self.text_bytes = self._text.length
+        batches = open_batches(self._files.file(DOCUMENTS), DOCUMENTS_SCHEMA)
+        self._first_row = np.cumsum([0] + [len(batch) for batch in batches])
+        self._fields = [tuple(batch.column(name) for name in _FIELDS) for batch in batches]
+        self.begins: npt.NDArray[np.uint64] = _positions(batches, "begin")
+        self.ends: npt.NDArray[np.uint64] = _positions(batches, "end")
+        lookup = open_batches(self._files.file(LOOKUP), LOOKUP_SCHEMA)[0]
+        self.doc_id_hashes: npt.NDArray[np.uint64] = lookup.column("doc_id_hash").to_numpy()
+        self.lookup_rows: npt.NDArray[np.uint32] = lookup.column("row").to_numpy()
+        if not len(self.begins) == len(self.lookup_rows) == self.num_documents:
+            raise DataLossError(
+                f"{path}: {self.num_documents} documents in the receipt, {len(self.begins)} in the files"
+            )
+
+    @property
+    def artefact(self) -> Artefact:
+        """The segment's files and receipt."""
+        return self._files
+
+    def _locate(self, row: int) -> tuple[tuple[pa.StringArray, ...], int]:
+        """The columns that hold a row, in the order of `_FIELDS`, and its place in them."""
+        batch = int(self._first_row.searchsorted(row, side="right")) - 1
+        return self._fields[batch], row - int(self._first_row[batch])
+
+    def doc_id(self, row: int) -> str:
+        """The doc_id of a row."""
+        columns, i = self._locate(row)
+        doc_id: str = columns[0][i].as_py()
+        return doc_id
+
+    def row_of(self, doc_id: str) -> int | None:
+        """The row of a doc_id, None where this segment has no such document."""
+        wanted = np.uint64(doc_id_hash(doc_id))
+        first = int(self.doc_id_hashes.searchsorted(wanted))
+        while first < self.num_documents and self.doc_id_hashes[first] == wanted:
+            row = int(self.lookup_rows[first])
+            if self.doc_id(row) == doc_id:
+                return row
+            first += 1
+        return None
+
+    def header(self, row: int) -> Document:
+        """A document's fields, with "" for its text."""
+        columns, i = self._locate(row)
+        values = [column[i].as_py() for column in columns]
+        doc_id, source, title, url, date, metadata = values
+        return Document(doc_id, "", source, title, url, date, json.loads(metadata))
+
+    def document(self, row: int) -> Document:
+        """A whole document."""
+        head = self.header(row)
+        text = self.read(int(self.begins[row]), int(self.ends[row])).decode()
+        return Document(head.doc_id, text, head.source, head.title, head.url, head.date, head.metadata)
+
+    def read(self, begin: int, end: int) -> bytes:
+        """The bytes [begin, end) of the segment's text; a document's are [begins[row], ends[row])."""
+        return self._text.read(begin, end)
+
+    def texts(self, start_row: int = 0) -> Iterator[tuple[int, bytes]]:
+        """Every document's row and UTF-8 text, in row order."""
+        for row in range(start_row, self.num_documents):
+            yield row, self.read(int(self.begins[row]), int(self.ends[row]))
+
+
+def _positions(batches: list[pa.RecordBatch], name: str) -> npt.NDArray[np.uint64]:
+    columns = [batch.column(name).to_numpy() for batch in batches]
+    return np.concatenate(columns) if columns else np.empty(0, np.uint64)

@@ -1,0 +1,313 @@
+"""The values that travel between rooms, clients and servers, and the protocols of the seams.
+
+Everything here is a frozen dataclass of plain data, so it means the same in process and over the wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Generic, Protocol, TypeVar, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from lodex.errors import LodexError
+
+T = TypeVar("T")
+
+TokenQuery = Sequence[int] | npt.NDArray[np.integer[Any]]
+NgramQuery = str | TokenQuery
+"""An n-gram as text (its variants of leading space and case are counted, unless literal) or as token ids (literal)."""
+
+
+# ------------------------------------------------------------------------------------------ documents
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text and what is known of it. `doc_id` is unique in a store; `date` is ISO 8601 or ""."""
+
+    doc_id: str
+    text: str
+    source: str = ""
+    title: str = ""
+    url: str = ""
+    date: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A span of a document, the unit of retrieval.
+
+    `id` is public: `doc_id#ordinal`, the ordinal counted from 0 within its chunking. `key` is 32 hexadecimal digits
+    hashed from doc_id, byte span and text: ties are broken by it, so that answers do not depend on segments.
+    `begin` and `end` are byte offsets into the document's UTF-8 text.
+    """
+
+    id: str
+    doc_id: str
+    ordinal: int
+    begin: int
+    end: int
+    text: str
+    key: str
+    source: str = ""
+    title: str = ""
+    url: str = ""
+    date: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+# ------------------------------------------------------------------------------------------ answers
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Where the time of a request went, in nanoseconds."""
+
+    queue_ns: int = 0
+    compute_ns: int = 0
+    total_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What was answered from: the store by name, its version, and how many of its segments the index covers."""
+
+    store: str
+    version: int
+    segments_ok: int
+    segments_total: int
+    timing: Timing = Timing()
+
+
+@dataclass(frozen=True, slots=True)
+class Answers(Sequence[T], Generic[T]):
+    """One answer for each query, in the order of the queries, with their provenance.
+
+    An item that failed raises its own error when it is read; the other items are unharmed. `errors` lists the failures.
+    """
+
+    items: tuple[T | LodexError, ...]
+    provenance: Provenance
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[T]: ...
+    def __getitem__(self, index: int | slice) -> T | Sequence[T]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self.items)))]
+        item = self.items[index]
+        if isinstance(item, LodexError):
+            raise item
+        return item
+
+    def __iter__(self) -> Iterator[T]:
+        return (self[i] for i in range(len(self.items)))
+
+    @property
+    def errors(self) -> dict[int, LodexError]:
+        """The failed items by position."""
+        return {i: item for i, item in enumerate(self.items) if isinstance(item, LodexError)}
+
+    @property
+    def version(self) -> int:
+        """The datastore version that was read."""
+        return self.provenance.version
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A passage found by meaning. Scores are inner products of normalised vectors: higher is nearer, at most 1."""
+
+    passage: Passage
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How often an n-gram occurs. `token_ids` are the sequences counted: one, or the variants of a text."""
+
+    count: int
+    token_ids: tuple[tuple[int, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Probability:
+    """count(prompt + continuation) / count(prompt); `probability` is None where the prompt never occurs."""
+
+    probability: float | None
+    prompt_count: int
+    continuation_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokenDistribution:
+    """What follows a prompt: tokens with counts, most frequent first, equal counts by ascending id.
+
+    `token_ids` (n,) int64 and `counts` (n,) int64 hold all continuations, or the most frequent `n` where a
+    top-k was asked for; `distinct` counts all of them, `prompt_count` is the sum over all of them. The id of EOS stands
+    for "the document ends here". `suffix_length` is the number of prompt tokens used (∞-gram), else the prompt's
+    length.
+    `texts` are the tokens decoded one by one ("" where the client did not ask for them).
+    """
+
+    token_ids: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
+    prompt_count: int
+    distinct: int
+    suffix_length: int
+    texts: tuple[str, ...] = ()
+
+    @property
+    def probabilities(self) -> npt.NDArray[np.float64]:
+        """`counts / prompt_count`, (n,) float64; sums to one where the distribution is complete."""
+        return np.asarray(self.counts / max(self.prompt_count, 1), dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class InfgramProbability:
+    """Probability of a continuation after the longest suffix of the prompt that occurs, of `suffix_length` tokens.
+
+    With nothing of the prompt in the corpus the suffix is empty and the unigram probability is given;
+    `probability` is None only for an empty corpus.
+    """
+
+    probability: float | None
+    prompt_count: int
+    continuation_count: int
+    suffix_length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """A document that holds an n-gram, with the text around one place where it stands.
+
+    `begin` and `end` are byte offsets of the match in the document's UTF-8 text; `before`, `match` and `after` are its
+    text up to, in and behind the match.
+    """
+
+    doc_id: str
+    begin: int
+    end: int
+    before: str
+    match: str
+    after: str
+    title: str = ""
+    source: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrences:
+    """Documents that hold an n-gram, each once. `count` is the number of occurrences in the whole corpus.
+
+    `next_page_token` continues the listing; "" at its end. Order: segment order, then position in the corpus.
+    """
+
+    count: int
+    occurrences: tuple[Occurrence, ...]
+    next_page_token: str = ""
+
+
+# ------------------------------------------------------------------------------------------ seams
+
+
+class TextKind(Enum):
+    """What a text is to an embedder: queries and passages may be embedded differently."""
+
+    QUERY = "query"
+    PASSAGE = "passage"
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderInfo:
+    """An embedder's identity: its vectors may only meet vectors of the same `fingerprint`."""
+
+    name: str
+    fingerprint: str
+    dimension: int
+    max_tokens: int
+    normalized: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """Vectors (n, d) float32 in the order of the texts; `truncated` (n,) bool marks those cut to max_tokens."""
+
+    vectors: npt.NDArray[np.float32]
+    truncated: npt.NDArray[np.bool_]
+    tokens: int = 0
+
+
+class Encoder(Protocol):
+    """Texts to vectors. May live in another thread, process or machine."""
+
+    @property
+    def info(self) -> EncoderInfo:
+        """Who encodes."""
+        ...
+
+    async def encode(self, texts: Sequence[str], kind: TextKind) -> Embeddings:
+        """Embed each text."""
+        ...
+
+
+class Searcher(Protocol):
+    """Vectors to passages."""
+
+    async def search(self, vectors: npt.NDArray[np.float32], k: int) -> Sequence[Sequence[Hit]]:
+        """The best k passages for each row of `vectors` (n, d), best first, ties by key."""
+        ...
+
+
+class Generator(Protocol):
+    """A language model that continues a prompt."""
+
+    def generate(self, prompt: Sequence[int], max_tokens: int) -> AsyncIterator[int]:
+        """Stream token ids until EOS or `max_tokens`."""
+        ...
+
+
+class Reranker(Protocol):
+    """Reorders passages for a query."""
+
+    async def rerank(self, query: str, passages: Sequence[str]) -> Sequence[float]:
+        """One score for each passage, higher is better."""
+        ...
+
+
+class Progress(Protocol):
+    """Where long work reports how far it is. The CLI draws it; the default says nothing."""
+
+    def start(self, label: str, total: int | None, unit: str) -> None:
+        """Begin a phase of `total` units (None: not known) of `unit` ("documents", "bytes", "tokens")."""
+        ...
+
+    def advance(self, amount: int) -> None:
+        """`amount` more units of the current phase are done."""
+        ...
+
+    def finish(self) -> None:
+        """The current phase is over."""
+        ...
+
+
+class Silent:
+    """A `Progress` that says nothing."""
+
+    def start(self, label: str, total: int | None, unit: str) -> None:
+        """Begin a phase."""
+
+    def advance(self, amount: int) -> None:
+        """Go on."""
+
+    def finish(self) -> None:
+        """End a phase."""
