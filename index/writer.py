@@ -122,7 +122,7 @@ class StoreWriter:
         return result
 
     def _rebase(self, latest: Manifest, survivors: dict[str, Segment | None]) -> Manifest:
-        """The manifest that follows `latest` with these documents; `survivors` keeps rewritten segments between calls."""
+        """What follows `latest` with these documents; `survivors` keeps rewritten segments between calls."""
         known = {segment.id for segment in self._base.segments}
         present = {entry.id for entry in latest.segments}
         for entry in latest.segments:

@@ -1,0 +1,1 @@
+"""Listwise and pointwise rerankers."""
