@@ -26,6 +26,8 @@ so an error has the same type in process and over the wire.
 
 from __future__ import annotations
 
+from typing import Self
+
 
 class LodexError(Exception):
     """Base of all errors of Lodex."""
@@ -51,18 +53,30 @@ class FingerprintMismatchError(InvalidArgumentError):
 
 
 class InputError(LodexError):
-    """A document that cannot be ingested. `source` is the file, `line` the 1-based line or 0."""
+    """A document that cannot be ingested. `source` is the file, `line` the 1-based line or 0.
 
-    def __init__(self, message: str, source: str = "", line: int = 0) -> None:
+    `reason` is the message without its place; `kind` is the sort of fault, by which faults are counted.
+    """
+
+    kind = "refused document"
+
+    def __init__(self, message: str, source: str = "", line: int = 0, kind: str = "") -> None:
         where = f"{source}:{line}: " if line else f"{source}: " if source else ""
         super().__init__(where + message)
         self.source = source
         self.line = line
         self.reason = message
+        self.kind = kind or self.kind
+
+    def at(self, source: str, line: int = 0) -> Self:
+        """The same fault, with its place."""
+        return type(self)(self.reason, source, line, self.kind)
 
 
 class DuplicateDocumentError(InputError):
     """A doc_id that the store, or this very ingest, already has."""
+
+    kind = "duplicate doc_id"
 
 
 class NotFoundError(LodexError):

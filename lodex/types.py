@@ -217,6 +217,65 @@ class Occurrences:
     next_page_token: str = ""
 
 
+# ------------------------------------------------------------------------------------------ descriptions
+
+
+@dataclass(frozen=True, slots=True)
+class IndexInfo:
+    """An index of a store, or a token stream or chunking below one, and over how many segments it is built.
+
+    `entries` are passages, tokens, suffixes or vectors by its kind; `details` say what is particular to the kind,
+    as the embedder's fingerprint.
+    """
+
+    name: str
+    kind: str
+    segments_ok: int
+    segments_total: int
+    entries: int
+    size_bytes: int
+    depends_on: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreInfo:
+    """One version of a store: how much is in it, and its indexes by name."""
+
+    name: str
+    version: int
+    documents: int
+    text_bytes: int
+    segments: int
+    indexes: tuple[IndexInfo, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A model that a server has. `role` is "embedder", "language_model", ...; `dimension` is None without vectors."""
+
+    name: str
+    role: str
+    fingerprint: str
+    max_tokens: int
+    dimension: int | None
+    normalized: bool
+    default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo:
+    """A server: its release, the stores and models it serves, and the limits of a request by name (0: none)."""
+
+    release: str
+    stores: tuple[str, ...]
+    models: tuple[ModelInfo, ...]
+    limits: Mapping[str, int]
+    read_only: bool
+
+
 # ------------------------------------------------------------------------------------------ seams
 
 
@@ -240,11 +299,17 @@ class EncoderInfo:
 
 @dataclass(frozen=True, slots=True)
 class Embeddings:
-    """Vectors (n, d) float32 in the order of the texts; `truncated` (n,) bool marks those cut to max_tokens."""
+    """Vectors (n, d) float32 in the order of the texts; `truncated` (n,) bool marks those cut to max_tokens.
+
+    `tokens` were read in all, `token_counts` (n,) int64 of each text; empty where an embedder does not say.
+    `fingerprint` is the embedder's where a server embedded: it refuses to search with vectors of another.
+    """
 
     vectors: npt.NDArray[np.float32]
     truncated: npt.NDArray[np.bool_]
     tokens: int = 0
+    fingerprint: str = ""
+    token_counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 class Encoder(Protocol):

@@ -46,7 +46,9 @@ def imported_rooms(tree: ast.AST) -> set[str]:
     return {name.split(".")[1] for name in names if name.startswith("lodex.")}
 
 
-@pytest.mark.parametrize(("room", "path"), modules(), ids=lambda value: value.name if isinstance(value, Path) else value)
+@pytest.mark.parametrize(
+    ("room", "path"), modules(), ids=lambda value: value.name if isinstance(value, Path) else value
+)
 def test_a_room_imports_only_what_stands_below_it(room: str, path: Path) -> None:
     """The layering of the house holds for every file, by its syntax tree."""
     rooms = imported_rooms(ast.parse(path.read_text()))
@@ -60,7 +62,7 @@ def test_every_folder_of_the_house_is_watched() -> None:
 
 
 def test_kernels_and_proto_are_no_packages_of_their_own() -> None:
-    """transformers probes for a module called `kernels`, and a bare folder never hides it."""
+    """A library that probes for a module called `kernels` or `proto` finds its own, which a bare folder never hides."""
     assert not (ROOT / "kernels" / "__init__.py").exists()
     assert not (ROOT / "proto" / "__init__.py").exists()
 
@@ -77,5 +79,7 @@ def test_the_client_needs_grpc_and_numpy_alone() -> None:
         "import lodex\n"
         "lodex.Client, lodex.AsyncClient, lodex.Document\n"
     )
-    extras = "faiss,pyarrow,pydantic,pydantic_settings,selectolax,tokenizers,uvloop,xxhash,rich,typer,torch,transformers"
+    extras = (
+        "faiss,pyarrow,pydantic,pydantic_settings,selectolax,tokenizers,uvloop,xxhash,rich,typer,torch,transformers"
+    )
     subprocess.run([sys.executable, "-c", program, extras], check=True)

@@ -1,4 +1,4 @@
-"""The rules of the wire contract, checked on its descriptors: what buf's STANDARD and COMMENTS ask, and what Lodex asks."""
+"""The rules of the wire contract, checked on its descriptors: those of buf (STANDARD, COMMENTS) and our own."""
 
 import re
 from collections import Counter

@@ -1,0 +1,168 @@
+"""Messages to values, and values to the messages that ask for them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from google.protobuf.message import Message
+
+from lodex.client.status import error_of
+from lodex.errors import InternalError, InvalidArgumentError
+from lodex.types import Answers, Document, NgramQuery, Occurrence, Passage, Provenance, Timing
+from lodex.v1 import common_pb2
+
+T = TypeVar("T")
+M = TypeVar("M", bound=Message)
+
+# Little-endian on every machine, as the contract says.
+_DTYPES: dict[common_pb2.DataType, np.dtype[Any]] = {
+    common_pb2.DATA_TYPE_FLOAT32: np.dtype("<f4"),
+    common_pb2.DATA_TYPE_FLOAT16: np.dtype("<f2"),
+    common_pb2.DATA_TYPE_FLOAT64: np.dtype("<f8"),
+    common_pb2.DATA_TYPE_INT8: np.dtype("i1"),
+    common_pb2.DATA_TYPE_UINT8: np.dtype("u1"),
+    common_pb2.DATA_TYPE_UINT16: np.dtype("<u2"),
+    common_pb2.DATA_TYPE_INT32: np.dtype("<i4"),
+    common_pb2.DATA_TYPE_UINT32: np.dtype("<u4"),
+    common_pb2.DATA_TYPE_INT64: np.dtype("<i8"),
+    common_pb2.DATA_TYPE_UINT64: np.dtype("<u8"),
+}
+_DATA_TYPES = {dtype: data_type for data_type, dtype in _DTYPES.items()}
+
+
+def tensor(array: npt.NDArray[Any]) -> common_pb2.Tensor:
+    """An array as a message. Raises `InvalidArgumentError` for a dtype that the contract does not know."""
+    little = array.dtype.newbyteorder("<")
+    if little not in _DATA_TYPES:
+        raise InvalidArgumentError(f"arrays of {array.dtype} have no place in a message")
+    data = np.ascontiguousarray(array, dtype=little).tobytes()
+    return common_pb2.Tensor(data_type=_DATA_TYPES[little], shape=array.shape, data=data)
+
+
+def array(message: common_pb2.Tensor) -> npt.NDArray[Any]:
+    """A message as an array of its own, native and writable."""
+    dtype = _DTYPES.get(message.data_type)
+    if dtype is None:
+        raise InternalError(f"the server sent a tensor of type {message.data_type}, which this client cannot read")
+    shape = tuple(message.shape)
+    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != len(message.data):
+        raise InternalError(f"the server sent {len(message.data)} bytes for a tensor {shape} of {dtype}")
+    return np.frombuffer(message.data, dtype=dtype).reshape(shape).astype(dtype.newbyteorder("="))
+
+
+def index_ref(store: str, index: str | None, version: int | None) -> common_pb2.IndexRef:
+    """The reference of an index of a store; None leaves the choice to the server."""
+    return common_pb2.IndexRef(store=store, index=index or "", version=version)
+
+
+def store_ref(store: str, version: int | None) -> common_pb2.StoreRef:
+    """The reference of a store; None is its newest version."""
+    return common_pb2.StoreRef(store=store, version=version)
+
+
+def lone_text(texts: str | Sequence[str], field: str) -> Sequence[str]:
+    """A batch of texts: a single one is a batch of one. `field` names it in errors."""
+    batch = [texts] if isinstance(texts, str) else texts
+    for i, text in enumerate(batch):
+        if not isinstance(text, str):
+            raise InvalidArgumentError(f"{field}[{i}] is {type(text).__name__}, expected text", f"{field}[{i}]")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidArgumentError(f"{field}[{i}] is no Unicode text: {error}", f"{field}[{i}]") from error
+    return batch
+
+
+def lone_query(queries: NgramQuery | Sequence[NgramQuery]) -> Sequence[NgramQuery]:
+    """A batch of n-grams: a text, a list of integers and a vector are batches of one; a matrix is one of rows."""
+    if isinstance(queries, str):
+        return [queries]
+    if isinstance(queries, np.ndarray):
+        return [queries] if queries.ndim == 1 else list(queries)
+    is_lone = len(queries) > 0 and all(isinstance(item, (int, np.integer)) for item in queries)
+    return [queries] if is_lone else queries  # type: ignore[list-item,return-value]  # told apart by their items
+
+
+def ngram(message: type[M], query: NgramQuery, field: str) -> M:
+    """A text or token ids as a message with the fields `text` and `tokens`; `field` names it in errors."""
+    try:
+        if isinstance(query, str):
+            return message(text=query)
+        ids = query.tolist() if isinstance(query, np.ndarray) else query
+        return message(tokens=common_pb2.TokenIds(ids=ids))
+    except (TypeError, ValueError) as error:
+        raise InvalidArgumentError(f"{field} is neither text nor a sequence of token ids: {error}", field) from error
+
+
+def document(message: common_pb2.Document) -> Document:
+    """A message as a document."""
+    return Document(
+        doc_id=message.doc_id,
+        text=message.text,
+        source=message.source,
+        title=message.title,
+        url=message.url,
+        date=message.date,
+        metadata=_metadata(message.metadata_json),
+    )
+
+
+def passage(message: common_pb2.Passage) -> Passage:
+    """A message as a passage."""
+    return Passage(
+        id=message.id,
+        doc_id=message.doc_id,
+        ordinal=message.ordinal,
+        begin=message.begin,
+        end=message.end,
+        text=message.text,
+        key=message.key,
+        source=message.source,
+        title=message.title,
+        url=message.url,
+        date=message.date,
+        metadata=_metadata(message.metadata_json),
+    )
+
+
+def occurrence(message: common_pb2.Occurrence) -> Occurrence:
+    """A message as an occurrence."""
+    return Occurrence(
+        doc_id=message.doc_id,
+        begin=message.begin,
+        end=message.end,
+        before=message.before,
+        match=message.match,
+        after=message.after,
+        title=message.title,
+        source=message.source,
+        url=message.url,
+    )
+
+
+def answers(reply: Any, read: Callable[[Any], T]) -> Answers[T]:
+    """The results of a batch by `read`, failed items as the errors they are."""
+    items = tuple(error_of(result.error) if result.HasField("error") else read(result) for result in reply.results)
+    return Answers(items, provenance(reply.info))
+
+
+def provenance(info: common_pb2.ReplyInfo) -> Provenance:
+    """What the request's own target was read as."""
+    source = info.sources[0] if info.sources else common_pb2.Provenance()
+    return Provenance(
+        store=source.store,
+        version=source.version,
+        segments_ok=source.segments_ok,
+        segments_total=source.segments_total,
+        timing=Timing(info.timing.queue_ns, info.timing.compute_ns, info.timing.total_ns),
+    )
+
+
+def _metadata(text: str) -> dict[str, Any]:
+    metadata: dict[str, Any] = json.loads(text) if text else {}
+    return metadata
