@@ -1,0 +1,89 @@
+"""Checking n-grams that callers give, and writing them as token streams do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lodex.errors import InvalidArgumentError
+from lodex.index.tokenizer import TokenIds
+from lodex.index.tokens import TokenStream
+from lodex.types import TokenQuery
+
+Ngram = Sequence[TokenQuery]
+"""An n-gram: the token sequences that stand for it. One, or several for the variants of a text, counted together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The ids that callers use. They name the end of a document by the tokenizer's EOS, streams by their separator."""
+
+    size: int
+    eos_id: int
+    separator: int
+    dtype: np.dtype[Any]
+
+    @classmethod
+    def of(cls, stream: TokenStream) -> Vocabulary:
+        """The vocabulary of a stream."""
+        return cls(stream.vocab_size, stream.eos_id, stream.separator, stream.dtype)
+
+    def encode(self, ids: TokenQuery, field: str) -> TokenIds:
+        """Token ids as the stream writes them. InvalidArgumentError names the first that is none: `field.tokens[7]`."""
+        array = np.asarray(ids)
+        if array.size == 0 and array.ndim == 1:
+            return np.empty(0, self.dtype)
+        if array.ndim != 1 or array.dtype.kind not in "iu":
+            raise InvalidArgumentError(f"{field} must be a list of token ids, not {_describe(array)}", field)
+        if array.min() < 0 or array.max() >= self.size:
+            i = int(np.flatnonzero((array < 0) | (array >= self.size))[0])
+            where = f"{field}.tokens[{i}]"
+            raise InvalidArgumentError(f"{where} is {array[i]}, the vocabulary has the ids [0, {self.size})", where)
+        tokens = array.astype(self.dtype)
+        tokens[array == self.eos_id] = self.separator
+        return tokens
+
+    def encode_variants(self, ngram: Ngram, field: str) -> list[TokenIds]:
+        """Every sequence of an n-gram, at least one."""
+        if len(ngram) == 0:
+            raise InvalidArgumentError(f"{field} has no token sequence", field)
+        fields = [field] if len(ngram) == 1 else [f"{field}.variants[{i}]" for i in range(len(ngram))]
+        return [self.encode(ids, name) for ids, name in zip(ngram, fields, strict=True)]
+
+    def decode(self, tokens: TokenIds) -> tuple[int, ...]:
+        """The ids that callers know tokens by."""
+        return tuple(self.eos_id if token == self.separator else token for token in tokens.tolist())
+
+    def has_separator(self, tokens: TokenIds) -> bool:
+        """Whether a document ends among these tokens."""
+        return bool((tokens == self.separator).any())
+
+    def last_document(self, tokens: TokenIds) -> TokenIds:
+        """The tokens from the last separator on."""
+        separators = np.flatnonzero(tokens == self.separator)
+        return tokens[separators[-1] :] if len(separators) else tokens
+
+
+def without_endings(variants: Iterable[TokenIds]) -> tuple[TokenIds, ...]:
+    """The variants that do not end with another one, each once: at no place of a text do two of them end."""
+    return _without(variants, lambda longer, n: longer[len(longer) - n :])
+
+
+def without_beginnings(variants: Iterable[TokenIds]) -> tuple[TokenIds, ...]:
+    """The variants that do not begin with another one, each once: at no place of a text do two of them begin."""
+    return _without(variants, lambda longer, n: longer[:n])
+
+
+def _without(variants: Iterable[TokenIds], part: Callable[[TokenIds, int], TokenIds]) -> tuple[TokenIds, ...]:
+    kept: list[TokenIds] = []
+    for variant in sorted(variants, key=len):
+        if not any(np.array_equal(part(variant, len(shorter)), shorter) for shorter in kept):
+            kept.append(variant)
+    return tuple(kept)
+
+
+def _describe(array: Any) -> str:
+    return f"an array of shape {array.shape} and type {array.dtype}" if array.ndim else repr(array.item())

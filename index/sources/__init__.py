@@ -1,0 +1,1 @@
+"""Where documents come from: files, and corpora that are known by name."""

@@ -1,0 +1,87 @@
+"""`lodex index`: passages, tokens, suffix, dense, and update."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lodex.cli.app import app, console
+from lodex.cli.progress import terminal_progress
+from lodex.index.store import Store
+
+index_app = typer.Typer(
+    no_args_is_help=True, help="Build indexes; what an interrupted build finished is not built again."
+)
+app.add_typer(index_app, name="index")
+
+StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="Path of a store.")]
+NameOption = Annotated[str, typer.Option("--name", help="What to call the index.")]
+ChunkingOption = Annotated[str, typer.Option("--chunking", "--passages", help="180w, 256w or document.")]
+TokenizerOption = Annotated[
+    str, typer.Option("--tokenizer", help="The bundled tokenizer, or a tokenizer.json by path or hub name.")
+]
+
+
+def _report(store: Store, name: str) -> None:
+    entry = store.snapshot().index(name)
+    console.print(f"{name}: {entry.kind} over {len(entry.parts)} segments, version {store.version}", highlight=False)
+
+
+@index_app.command()
+def passages(store: StorePath, chunking: ChunkingOption = "180w") -> None:
+    """Cut the documents into passages."""
+    from lodex.service.indexing import build_passages
+
+    opened = Store.open(store)
+    with terminal_progress() as progress:
+        build_passages(opened, chunking, progress)
+    _report(opened, chunking)
+
+
+@index_app.command()
+def suffix(store: StorePath, tokenizer: TokenizerOption = "", name: NameOption = "suffix") -> None:
+    """Build a suffix array over the tokens: counts, probabilities, ∞-gram queries, documents."""
+    from lodex.service.indexing import DEFAULT_TOKENIZER, build_suffix_index
+
+    opened = Store.open(store)
+    with terminal_progress() as progress:
+        build_suffix_index(opened, tokenizer or DEFAULT_TOKENIZER, name, progress)
+    _report(opened, name)
+
+
+@index_app.command()
+def dense(
+    store: StorePath,
+    model: Annotated[str, typer.Option("--model", help="minilm, or the folder of an embedder.")] = "minilm",
+    chunking: ChunkingOption = "180w",
+    name: NameOption = "dense",
+) -> None:
+    """Embed the passages and build a FAISS index over them."""
+    from lodex.service.indexing import build_dense_index
+
+    opened = Store.open(store)
+    with terminal_progress() as progress:
+        build_dense_index(opened, model, chunking, name, progress)
+    _report(opened, name)
+    parts = [part for _, part in opened.snapshot().parts(name) if part is not None]
+    total = sum(part.receipt.rows for part in parts)
+    truncated = sum(part.receipt.details["truncated"] for part in parts)
+    console.print(
+        f"{truncated:,} of {total:,} passages were truncated by the encoder ({truncated / max(total, 1):.2%})"
+    )
+
+
+@index_app.command()
+def update(store: StorePath) -> None:
+    """Bring every index of the store up to date with its documents."""
+    from lodex.service.indexing import update_indexes
+
+    opened = Store.open(store)
+    with terminal_progress() as progress:
+        names = update_indexes(opened, progress)
+    for name in names:
+        _report(opened, name)
+    if not names:
+        console.print("every index covers every segment")

@@ -1,0 +1,94 @@
+"""`lodex ingest`: files, folders, globs and named sources into a store."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lodex.cli.app import JsonFlag, app, console, print_json
+from lodex.cli.progress import terminal_progress
+from lodex.index.ingest import IngestSummary, OnError
+from lodex.index.ingest import ingest as ingest_inputs
+from lodex.index.sources.fields import Fields
+from lodex.index.sources.inputs import NAMED_SOURCES, READERS
+from lodex.index.sources.reading import MAX_DOCUMENT_BYTES
+from lodex.index.store import Store
+from lodex.index.writer import SEGMENT_BYTES
+
+_INPUTS_HELP = (
+    f"Files ({', '.join(READERS)}), folders, quoted globs, - for JSON lines from standard input, "
+    f"or a named source ({', '.join(NAMED_SOURCES)})."
+)
+
+
+@app.command()
+def ingest(
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="Path of a store; made if it is not there.")],
+    inputs: Annotated[list[str], typer.Argument(metavar="INPUT", help=_INPUTS_HELP)],
+    id_field: Annotated[str, typer.Option(help="Field with the doc_id, else _id, id, doc_id or docid.")] = "",
+    text_field: Annotated[str, typer.Option(help="Field with the text, else text, contents, content or body.")] = "",
+    title_field: Annotated[str, typer.Option(help="Field with the title, else title.")] = "",
+    source_field: Annotated[str, typer.Option(help="Field that says where the text is from, else source.")] = "",
+    url_field: Annotated[str, typer.Option(help="Field with the URL, else url.")] = "",
+    date_field: Annotated[str, typer.Option(help="Field with an ISO 8601 date, else date.")] = "",
+    metadata_field: Annotated[
+        list[str] | None, typer.Option(help="Field to keep as metadata; repeatable. All that are left, unless given.")
+    ] = None,
+    on_error: Annotated[
+        OnError, typer.Option(help="fail: stop at the first bad input, write nothing. skip: leave it out and count it.")
+    ] = "fail",
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Let new documents take the place of old doc_ids.")
+    ] = False,
+    max_document_bytes: Annotated[int, typer.Option(min=1, help="Refuse larger documents.")] = MAX_DOCUMENT_BYTES,
+    segment_bytes: Annotated[int, typer.Option(min=1, help="Begin a new segment at this much text.")] = SEGMENT_BYTES,
+    as_json: JsonFlag = False,
+) -> None:
+    """Add documents to a store as one new version: all of them, or none if one is bad."""
+    fields = Fields(
+        id=id_field,
+        text=text_field,
+        title=title_field,
+        source=source_field,
+        url=url_field,
+        date=date_field,
+        metadata=tuple(metadata_field) if metadata_field else None,
+    )
+    with terminal_progress() as progress:
+        summary = ingest_inputs(
+            Store.open_or_create(store),
+            inputs,
+            fields=fields,
+            on_error=on_error,
+            replace=replace,
+            max_document_bytes=max_document_bytes,
+            segment_bytes=segment_bytes,
+            progress=progress,
+        )
+    if as_json:
+        print_json(summary)
+    else:
+        _print(summary)
+
+
+def _print(summary: IngestSummary) -> None:
+    rate = summary.text_bytes / 1e6 / max(summary.seconds, 1e-9)
+    console.print(
+        f"version {summary.version}: {summary.documents:,} documents, {summary.text_bytes / 1e6:,.1f} MB of text "
+        f"from {summary.files:,} {'input' if summary.files == 1 else 'inputs'} in {summary.seconds:,.1f} s "
+        f"({rate:,.0f} MB/s)",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if summary.replaced:
+        console.print(f"replaced {summary.replaced:,} documents", highlight=False)
+    for skipped in summary.skipped:
+        print(f"skipped {skipped.count:,}: {skipped.fault}", file=sys.stderr)
+        for example in skipped.examples:
+            print(f"  {example}", file=sys.stderr)
+    if summary.passed_over:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(summary.passed_over.items()))
+        print(f"passed over: {kinds}", file=sys.stderr)

@@ -1,0 +1,54 @@
+"""Whom the query verbs ask: a server by address, or a store on this machine by path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lodex.errors import InvalidArgumentError, NotFoundError
+
+if TYPE_CHECKING:
+    from lodex.client import Client
+
+AddressOption = Annotated[
+    str, typer.Option("--address", envvar="LODEX_ADDRESS", help="HOST:PORT of a server; --store is then a name there.")
+]
+StoreOption = Annotated[
+    str,
+    typer.Option("--store", envvar="LODEX_STORE", help="Path of a store on this machine, or with --address its name."),
+]
+ApiKeyFile = Annotated[
+    Path | None,
+    typer.Option("--api-key-file", envvar="LODEX_API_KEY_FILE", help="File that holds the server's API key."),
+]
+
+
+@contextmanager
+def connect(address: str, store: str, api_key_file: Path | None = None) -> Iterator[tuple[Client, str]]:
+    """A client and the name of the store to ask it for. A server with one store needs no name."""
+    if not address:
+        if not store:
+            raise InvalidArgumentError(
+                "say whom to ask: --store PATH, or --address HOST:PORT with --store NAME", "store"
+            )
+        import lodex
+
+        with lodex.open(store) as opened:
+            yield opened.client, opened.name
+        return
+    from lodex.client import Client
+
+    key = api_key_file.read_text().strip() if api_key_file else None
+    with Client(address, api_key=key) as client:
+        yield client, store or _only_store(client, address)
+
+
+def _only_store(client: Client, address: str) -> str:
+    names = [store.name for store in client.stores()]
+    if len(names) != 1:
+        raise NotFoundError(f"{address} serves {', '.join(names) or 'no stores'}: choose one with --store NAME")
+    return names[0]

@@ -1,0 +1,63 @@
+"""Batches in which a bad item fails alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Generic, TypeVar
+
+from google.rpc import status_pb2
+
+from lodex.errors import CancelledError, DeadlineExceededError
+from lodex.service.status import to_status
+
+I = TypeVar("I")  # noqa: E741  # an item of the request
+V = TypeVar("V")
+A = TypeVar("A")
+
+_ENDS_THE_REQUEST = (CancelledError, DeadlineExceededError)
+
+
+class Batch(Generic[V]):
+    """The items of a request, prepared one by one: `values` are the good ones, the others keep their error.
+
+    `prepare` receives an item and the path of its field (`queries[3]`). `positions` are those of `values` in the
+    request.
+    """
+
+    def __init__(self, items: Sequence[I], path: str, prepare: Callable[[I, str], V]) -> None:
+        self.values: list[V] = []
+        self.positions: list[int] = []
+        self._errors: dict[int, status_pb2.Status] = {}
+        self._size = len(items)
+        for i, item in enumerate(items):
+            try:
+                self.values.append(prepare(item, f"{path}[{i}]"))
+                self.positions.append(i)
+            except _ENDS_THE_REQUEST:
+                raise
+            except Exception as error:  # noqa: BLE001  # a defect in one item leaves the others unharmed too
+                self._errors[i] = to_status(error)
+
+    def __len__(self) -> int:
+        """How many items the request has, good or bad."""
+        return self._size
+
+    def fill(self, results: Any, answers: Iterable[A], write: Callable[[A, Any], None]) -> None:
+        """Add one result for each item to `results`: its error, or what `write(answer, result)` writes.
+
+        `answers` belong to `values`, in order. A write that fails fails its item alone.
+        """
+        following: Iterator[A] = iter(answers)
+        for i in range(self._size):
+            result = results.add()
+            if i in self._errors:
+                result.error.CopyFrom(self._errors[i])
+                continue
+            answer = next(following)
+            try:
+                write(answer, result)
+            except _ENDS_THE_REQUEST:
+                raise
+            except Exception as error:  # noqa: BLE001  # likewise
+                result.Clear()
+                result.error.CopyFrom(to_status(error))

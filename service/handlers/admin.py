@@ -1,0 +1,61 @@
+"""AdminService: what the server is and serves."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from lodex import __version__
+from lodex.config import Limits
+from lodex.index.manifest import FORMAT_VERSION
+from lodex.service.call import Call
+from lodex.service.catalog import Catalog
+from lodex.service.models import Models
+from lodex.v1 import admin_pb2
+
+
+@dataclass
+class ServerState:
+    """What changes while a server runs."""
+
+    start_time_ns: int = field(default_factory=time.time_ns)
+    draining: bool = False
+
+
+class AdminHandler:
+    """Describes the server. Steering it by RPC is not built yet; signals do."""
+
+    def __init__(self, catalog: Catalog, models: Models, limits: Limits, state: ServerState) -> None:
+        self._catalog = catalog
+        self._models = models
+        self._limits = limits
+        self._state = state
+
+    async def get_server_info(
+        self, request: admin_pb2.GetServerInfoRequest, call: Call
+    ) -> admin_pb2.GetServerInfoResponse:
+        """Releases, formats, limits, models and stores."""
+        reply = admin_pb2.GetServerInfoResponse(
+            release=__version__,
+            format_version=FORMAT_VERSION,
+            min_format_version=1,
+            limits=admin_pb2.Limits(**self._limits.model_dump(exclude={"default_deadline_s"})),
+            models=[self._model(name) for name in self._models.names],
+            stores=list(self._catalog.stores),
+            read_only=True,
+            draining=self._state.draining,
+        )
+        reply.limits.default_deadline.FromNanoseconds(int(self._limits.default_deadline_s * 1e9))
+        reply.start_time.FromNanoseconds(self._state.start_time_ns)
+        return reply
+
+    def _model(self, name: str) -> admin_pb2.Model:
+        model = admin_pb2.Model(name=name, role=admin_pb2.MODEL_ROLE_EMBEDDER, default=name == self._models.default)
+        info = self._models.loaded(name)
+        if info is not None:
+            model.fingerprint = info.fingerprint
+            model.max_tokens = info.max_tokens
+            model.dimension = info.dimension
+            model.normalized = info.normalized
+            model.loaded = True
+        return model

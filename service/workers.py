@@ -1,0 +1,31 @@
+"""The threads of the server: a pool for look-ups in indexes, and one for each model."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+
+class Workers:
+    """Executors, made when they are first needed.
+
+    A model has a thread to itself: torch is neither reentrant nor faster for being called from two, and a long batch
+    of texts never holds up an n-gram query.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.pool = ThreadPoolExecutor(threads, "lodex-lookup")
+        self._models: dict[str, ThreadPoolExecutor] = {}
+        self._lock = threading.Lock()
+
+    def for_model(self, name: str) -> ThreadPoolExecutor:
+        """The one thread of a model."""
+        with self._lock:
+            if name not in self._models:
+                self._models[name] = ThreadPoolExecutor(1, f"lodex-model-{name}")
+            return self._models[name]
+
+    def close(self) -> None:
+        """Drop what waits, and wait for what is at work."""
+        for executor in (self.pool, *self._models.values()):
+            executor.shutdown(wait=True, cancel_futures=True)

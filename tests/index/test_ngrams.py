@@ -1,0 +1,495 @@
+"""n-grams and ∞-grams: every answer by looking at every document, in one segment and in five."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lodex.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
+from lodex.index.build import build_index
+from lodex.index.ngrams import NgramIndex
+from lodex.index.store import Store
+from lodex.index.suffix import SuffixBuilder
+from lodex.index.tokenizer import Tokenizer
+from lodex.index.tokens import TokensBuilder
+from lodex.types import Document, Occurrences
+
+Ids = tuple[int, ...]
+
+# ------------------------------------------------------------------------------------------ the oracle
+
+
+class Corpus:
+    """Documents as a person would count in them: EOS, tokens, EOS, each by itself."""
+
+    def __init__(self, documents: Sequence[Ids], eos: int) -> None:
+        self.eos = eos
+        self.documents = [(eos, *document, eos) for document in documents]
+
+    def ends(self, ngram: Ids) -> set[tuple[int, int]]:
+        """(document, end) of every occurrence. The EOS that ends a document begins nothing."""
+        return {
+            (i, start + len(ngram))
+            for i, text in enumerate(self.documents)
+            for start in range(len(text) - 1)
+            if text[start : start + len(ngram)] == ngram
+        }
+
+    def count(self, variants: Sequence[Ids]) -> int:
+        """Places where a variant ends."""
+        return len(set().union(*map(self.ends, variants)))
+
+    def following(self, variants: Sequence[Ids]) -> list[Ids]:
+        """What stands behind every occurrence of a prompt, to the end of its document."""
+        places = set().union(*map(self.ends, variants))
+        return [self.documents[i][end:] for i, end in places if end < len(self.documents[i])]
+
+    def last_document(self, prompt: Ids) -> Ids:
+        """A prompt from its last EOS on."""
+        while self.eos in prompt[1:]:
+            prompt = prompt[1:]
+        return prompt
+
+    def longest(self, variants: Sequence[Ids]) -> tuple[int, list[Ids]]:
+        """The length used of an ∞-gram prompt, and the sequences used: variants that occur whole, else suffixes."""
+        variants = [self.last_document(variant) for variant in variants]
+        if whole := [variant for variant in variants if self.following([variant])]:
+            return max(len(v) for v in whole if not any(v != w and v[len(v) - len(w) :] == w for w in whole)), whole
+        for length in range(max(map(len, variants)), 0, -1):
+            suffixes = [variant[-length:] for variant in variants if len(variant) >= length]
+            if occurring := [suffix for suffix in suffixes if self.following([suffix])]:
+                return length, occurring
+        return 0, [()]
+
+
+def assert_distribution(found: Any, following: list[Ids], length: int) -> None:
+    expected = sorted(Counter(rest[0] for rest in following).items(), key=lambda item: (-item[1], item[0]))
+    assert list(zip(found.token_ids.tolist(), found.counts.tolist(), strict=True)) == expected
+    assert (found.prompt_count, found.distinct, found.suffix_length) == (len(following), len(expected), length)
+
+
+def assert_exact(index: NgramIndex, corpus: Corpus, ngrams: list[list[Ids]], continuations: list[list[Ids]]) -> None:
+    """Every method of the index agrees with the oracle on every n-gram."""
+    assert [found.count for found in index.count(ngrams)] == [corpus.count(ngram) for ngram in ngrams]
+
+    def expected(following: list[Ids], continuation: list[Ids]) -> tuple[float | None, int, int]:
+        part = sum(any(rest[: len(c)] == c for c in continuation) for rest in following)
+        return (part / len(following) if following else None), len(following), part
+
+    probabilities = index.prob(ngrams, continuations)
+    infgram_probabilities = index.infgram_prob(ngrams, continuations)
+    distributions, infgram_distributions = index.ntd(ngrams), index.infgram_ntd(ngrams)
+    for i, (ngram, continuation) in enumerate(zip(ngrams, continuations, strict=True)):
+        following = corpus.following(ngram)
+        p = probabilities[i]
+        assert (p.probability, p.prompt_count, p.continuation_count) == expected(following, continuation)
+        assert_distribution(distributions[i], following, max(map(len, ngram)))
+
+        length, suffixes = corpus.longest(ngram)
+        following = corpus.following(suffixes)
+        q = infgram_probabilities[i]
+        assert (q.probability, q.prompt_count, q.continuation_count) == expected(following, continuation)
+        assert q.suffix_length == length
+        assert_distribution(infgram_distributions[i], following, length)
+
+
+# ------------------------------------------------------------------------------------------ small stores
+
+EOS = 0
+LETTERS = {"<|endoftext|>": EOS, "a": 1, "b": 2, "c": 3, "d": 4, "e": 5}
+
+
+def letters(top: int = 0) -> Tokenizer:
+    """A tokenizer whose tokens are letters; with `top`, letters `d` and `e` have the two ids below it."""
+    vocabulary = LETTERS | ({"d": top - 2, "e": top - 1} if top else {})
+    model = {"type": "WordLevel", "vocab": vocabulary, "unk_token": "<|endoftext|>"}
+    return Tokenizer(
+        json.dumps({"model": model, "pre_tokenizer": {"type": "WhitespaceSplit"}, "added_tokens": []}), "t"
+    )
+
+
+@pytest.fixture
+def make_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Builds an index over documents, given as texts, in some number of segments."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # these stores need not survive
+    numbers = count()
+
+    def make(texts: Sequence[str], segments: int = 1, tokenizer: Tokenizer | None = None) -> NgramIndex:
+        tokenizer = tokenizer or letters()
+        store = Store.create(tmp_path / f"store-{next(numbers)}")
+        for i in range(segments):
+            store.add(Document(f"doc-{j}", texts[j], title=f"Title {j}") for j in range(i, len(texts), segments))
+        build_index(store, "stream", TokensBuilder(tokenizer))
+        return NgramIndex(build_index(store, "suffix", SuffixBuilder("stream")))
+
+    return make
+
+
+def spell(document: Ids) -> str:
+    return " ".join(" abcde"[token] for token in document)
+
+
+documents = st.lists(st.lists(st.integers(1, 3), max_size=8).map(tuple), min_size=1, max_size=7)
+sequences = st.lists(st.integers(0, 4), max_size=4).map(tuple)
+# Where one of several variants is empty or EOS alone, ends of occurrences do not tell places apart as the index does:
+# a stream has one EOS between two documents, the oracle one on each side.
+variants = st.one_of(
+    st.lists(sequences, min_size=1, max_size=1),
+    st.lists(sequences.filter(lambda s: s not in ((), (EOS,))), min_size=2, max_size=3),
+)
+following = st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=2).map(tuple), min_size=1, max_size=2)
+
+
+@given(documents, st.lists(st.tuples(variants, following), min_size=20, max_size=40))
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_answers_are_those_of_looking_at_every_document(
+    make_index: Any, documents: list[Ids], asked: list[tuple[list[Ids], list[Ids]]]
+) -> None:
+    """Counts, probabilities and distributions equal the oracle's, with one segment and with five."""
+    corpus = Corpus(documents, EOS)
+    for segments in (1, 5):
+        index = make_index([spell(document) for document in documents], segments)
+        assert_exact(index, corpus, [ngram for ngram, _ in asked], [continuation for _, continuation in asked])
+
+
+HARD: dict[str, list[Ids]] = {
+    "an empty document": [()],
+    "only empty documents": [(), (), ()],
+    "one token": [(1,)],
+    "all tokens equal": [(1,) * 30],
+    "all tokens equal in several documents": [(1,) * 9, (1,) * 3, (1,)],
+    "empty documents among others": [(), (1, 2), (), (), (2,), ()],
+    "the same document again and again": [(1, 2, 1)] * 6,
+    "one document": [(1, 2, 1, 3, 1, 2, 1, 2)],
+}
+
+
+@pytest.mark.parametrize("segments", [1, 3])
+@pytest.mark.parametrize("name", HARD)
+def test_hard_corpora_are_counted_exactly(make_index: Any, name: str, segments: int) -> None:
+    """Every n-gram of the corpus and its neighbours, EOS on either side, and one longer than the corpus."""
+    documents = HARD[name]
+    present = {text[i : i + size] for text in documents for size in range(6) for i in range(len(text) + 1)}
+    fronts: list[Ids] = [(), (EOS,)]
+    backs: list[Ids] = [(), (EOS,), (4,)]
+    ngrams = sorted({(*front, *ngram, *back) for ngram in present for front in fronts for back in backs})
+    more: list[Ids] = [(EOS, EOS, EOS), (1, EOS, 1), (EOS, EOS, 1), (1,) * 50, documents[0] * 3]
+    ngrams += more
+    index = make_index([spell(document) for document in documents], segments)
+    continuations = [[(EOS,)], [(1,)], [(1, EOS), (2,)], [(EOS, 1)]]
+    assert_exact(
+        index,
+        Corpus(documents, EOS),
+        [[ngram] for ngram in ngrams],
+        [continuations[i % len(continuations)] for i in range(len(ngrams))],
+    )
+
+
+@pytest.mark.parametrize("top", [65_535, 65_536, 100_000])
+def test_ids_at_the_top_of_the_range_are_counted(make_index: Any, top: int) -> None:
+    """The last ids below the separator of 16 bits are ordinary tokens; a larger vocabulary takes 32 bits."""
+    index = make_index(["d e d", "e", "", "a e"], 2, letters(top))
+    d, e = top - 2, top - 1
+    assert index.vocabulary.dtype.itemsize == (2 if top == 65_535 else 4)
+    corpus = Corpus([(d, e, d), (e,), (), (1, e)], EOS)
+    ngrams: list[list[Ids]] = [
+        [(d,)],
+        [(e,)],
+        [(d, e)],
+        [(e, EOS)],
+        [(EOS, e)],
+        [(EOS,)],
+        [(d, e, d, EOS)],
+        [(e, e)],
+        [()],
+    ]
+    assert_exact(index, corpus, ngrams, [[(e,)]] * len(ngrams))
+
+
+def test_what_eos_means_at_the_ends_and_inside(make_index: Any) -> None:
+    """[EOS] counts documents, [EOS, EOS] empty ones; it says "at the start", "at the end", and inside nothing."""
+    index = make_index(["a b", "a", "", "b a"], 3)
+    asked = {(EOS,): 4, (EOS, EOS): 1, (EOS, 1): 2, (1, EOS): 2, (EOS, 1, EOS): 1, (1, EOS, 1): 0, (EOS, EOS, EOS): 0}
+    assert {ngram: index.count([[ngram]])[0].count for ngram in asked} == asked
+
+
+def test_a_distribution_sums_to_its_prompts_count(make_index: Any) -> None:
+    """EOS has its exact share, so probabilities sum to one, in the unigram distribution as elsewhere."""
+    index = make_index(["a b a", "a", "c"], 2)
+    unigrams, after_a = index.ntd([[()], [(1,)]])
+    assert unigrams.prompt_count == 5 + 3
+    assert dict(zip(unigrams.token_ids.tolist(), unigrams.counts.tolist(), strict=True)) == {1: 3, EOS: 3, 2: 1, 3: 1}
+    assert after_a.probabilities.sum() == 1
+    assert after_a.token_ids.tolist() == [EOS, 2]
+    assert after_a.counts.tolist() == [2, 1]
+
+
+def test_top_k_is_the_head_of_the_complete_distribution(make_index: Any) -> None:
+    """The most frequent come first, equal counts by id, and the totals are those of all tokens."""
+    index = make_index(["a c", "a b", "a b", "a d", "a"])
+    (whole,), (head,) = index.ntd([[(1,)]]), index.ntd([[(1,)]], top_k=2)
+    assert whole.token_ids.tolist() == [2, EOS, 3, 4]
+    assert head.token_ids.tolist() == [2, EOS]
+    assert (head.prompt_count, head.distinct) == (whole.prompt_count, whole.distinct) == (5, 4)
+
+
+def test_the_longest_suffix_is_decided_over_all_segments(make_index: Any) -> None:
+    """A segment where only a shorter suffix occurs adds nothing to a longer one found elsewhere."""
+    index = make_index(["b c", "a b d", "b c", "b c"], 4)
+    (found,) = index.infgram_ntd([[(1, 2)]])
+    assert (found.suffix_length, found.prompt_count, found.token_ids.tolist()) == (2, 1, [4])
+
+
+def test_an_unseen_prompt_falls_back_to_unigrams(make_index: Any) -> None:
+    """With nothing of the prompt in the corpus the suffix is empty; without ∞ the probability is undefined."""
+    index = make_index(["a b", "a"], 2)
+    (found,) = index.infgram_prob([[(4, 5)]], [[(1,)]])
+    assert (found.probability, found.prompt_count, found.continuation_count, found.suffix_length) == (2 / 5, 5, 2, 0)
+    (plain,) = index.prob([[(4, 5)]], [[(1,)]])
+    assert (plain.probability, plain.prompt_count, plain.continuation_count) == (None, 0, 0)
+
+
+def test_variants_count_each_place_once(make_index: Any) -> None:
+    """A variant that ends with another is left out of an n-gram, one that begins with another of a continuation."""
+    index = make_index(["a b c", "b c", "c"])
+    (found,) = index.count([[(1, 2), (2,), (2,), (3,)]])
+    assert (found.count, found.token_ids) == (5, ((2,), (3,)))
+    (probability,) = index.prob([[(2,)]], [[(3,), (3, EOS)]])
+    assert (probability.prompt_count, probability.continuation_count) == (2, 2)
+
+
+def test_a_whole_variant_goes_before_a_longer_suffix(make_index: Any) -> None:
+    """Of two spellings of a prompt, one that occurs whole is used though part of the other is longer."""
+    index = make_index(["a b", "c d e"])
+    (found,) = index.infgram_ntd([[(1, 3, 4), (1,)]])
+    assert (found.suffix_length, found.token_ids.tolist()) == (1, [2])
+
+
+def test_a_corpus_without_tokens_has_only_document_ends(make_index: Any) -> None:
+    """Of empty documents, EOS is all that can be said."""
+    index = make_index(["", ""], 2)
+    (found,) = index.infgram_prob([[(1,)]], [[(EOS,)]])
+    assert (found.probability, found.suffix_length) == (1.0, 0)
+
+
+def test_an_empty_batch_has_no_answers(make_index: Any) -> None:
+    """No queries, no answers, no error."""
+    index = make_index(["a"])
+    assert (
+        index.count([]) == index.prob([], []) == index.ntd([]) == index.infgram_ntd([]) == index.search_docs([]) == []
+    )
+
+
+def test_arrays_of_any_integer_type_are_accepted(make_index: Any) -> None:
+    """Lists, tuples and integer arrays ask the same."""
+    index = make_index(["a b a"])
+    asked: list[Any] = [[[1, 2]], ((1, 2),), [np.array([1, 2], np.uint8)], [np.array([1, 2], np.int64)]]
+    assert [found.count for found in index.count(asked)] == [1] * 4
+
+
+# ------------------------------------------------------------------------------------------ documents
+
+
+def pages(index: NgramIndex, ngram: list[Ids], size: int) -> Iterator[Occurrences]:
+    token = ""
+    while True:
+        (page,) = index.search_docs([ngram], size, [token])
+        yield page
+        if not page.next_page_token:
+            return
+        token = page.next_page_token
+
+
+@pytest.mark.parametrize("segments", [1, 4])
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_pages_list_each_document_once(make_index: Any, size: int, segments: int) -> None:
+    """Every document that holds the n-gram, with its first place, over pages of any size; none twice, none left out."""
+    rng = np.random.default_rng(1)
+    texts = [" ".join(rng.choice(list("abc"), rng.integers(0, 12))) for _ in range(23)]
+    index = make_index(texts, segments)
+    asked: dict[str, Ids] = {"a b": (1, 2), "c": (3,), "b b b": (2, 2, 2), "e": (5,)}
+    for spelled, ids in asked.items():
+        ngram = [ids]
+        found = list(pages(index, ngram, size))
+        listed = [occurrence for page in found for occurrence in page.occurrences]
+        places = {f"doc-{i}": text.find(spelled) for i, text in enumerate(texts) if spelled in text}
+        assert {o.doc_id: o.begin for o in listed} == places
+        assert len(listed) == len(places)
+        assert all(len(page.occurrences) == size for page in found[:-1])
+        assert {page.count for page in found} == {index.count([ngram])[0].count}
+
+
+def test_documents_come_in_the_order_of_the_corpus(make_index: Any) -> None:
+    """Rows ascend within a segment, whatever their suffixes' ranks."""
+    index = make_index([f"{letter} a" for letter in "edcbaedcba"])
+    (page,) = index.search_docs([[(1,)]])
+    assert [o.doc_id for o in page.occurrences] == [f"doc-{i}" for i in range(10)]
+
+
+def test_a_document_with_many_places_does_not_hide_the_next(make_index: Any) -> None:
+    """However often a document holds the n-gram, it takes one line of a page."""
+    index = make_index(["a " * 5_000, "b", "a " * 900, "a"])
+    (page,) = index.search_docs([[(1,)]], page_size=2)
+    assert [(o.doc_id, o.begin) for o in page.occurrences] == [("doc-0", 0), ("doc-2", 0)]
+    (page,) = index.search_docs([[(1,)]], page_size=2, page_tokens=[page.next_page_token])
+    assert [o.doc_id for o in page.occurrences] == ["doc-3"]
+    assert page.next_page_token == ""
+
+
+def test_eos_finds_documents_by_their_ends(make_index: Any) -> None:
+    """EOS first finds starts, last it finds ends, of the last document of a segment too; a match has no text for it."""
+    index = make_index(["b a", "a b", "a", "b a b a"], 2)
+
+    def found(ngram: Ids) -> dict[str, tuple[int, int, str]]:
+        (page,) = index.search_docs([[ngram]])
+        return {o.doc_id: (o.begin, o.end, o.match) for o in page.occurrences}
+
+    assert found((EOS, 1)) == {"doc-1": (0, 1, "a"), "doc-2": (0, 1, "a")}
+    assert found((1, EOS)) == {"doc-0": (2, 3, "a"), "doc-2": (0, 1, "a"), "doc-3": (6, 7, "a")}
+    assert found((EOS,)) == {f"doc-{i}": (0, 0, "") for i in range(4)} == found(())
+    assert found((1, EOS, 1)) == {}
+
+
+def test_the_context_stays_within_the_document(make_index: Any) -> None:
+    """So many tokens on each side, fewer at the ends, with the fields of the document."""
+    index = make_index(["a b c d e", "e a e"])
+    (page,) = index.search_docs([[(3,)]], context_tokens=1)
+    (o,) = page.occurrences
+    assert (o.doc_id, o.title, o.begin, o.end) == ("doc-0", "Title 0", 4, 5)
+    assert (o.before, o.match, o.after) == ("b ", "c", " d")
+    (page,) = index.search_docs([[(3,)]], context_tokens=50)
+    (o,) = page.occurrences
+    assert (o.before, o.match, o.after) == ("a b ", "c", " d e")
+    (page,) = index.search_docs([[(3,)]], context_tokens=0)
+    (o,) = page.occurrences
+    assert (o.before, o.match, o.after) == ("", "c", "")
+
+
+def test_bytes_of_a_match_are_those_of_its_text(make_index: Any) -> None:
+    """With byte-level tokens and characters of several bytes, spans are exact and context is whole characters."""
+    tokenizer = Tokenizer.load()
+    text = "Ein Mädchen \U0001f600\U0001f600 sagt: »naïve 文字«, und \U0001f389 geht.\r\n" * 3
+    index = make_index(["", text, "other"], 2, tokenizer)
+    tokens = tokenizer.encode(text)
+    spans = tokenizer.byte_spans(tokens, text)
+    data = text.encode()
+    for start in range(len(tokens) - 3):
+        ngram = tokens[start : start + 3]
+        (page,) = index.search_docs([[ngram]], context_tokens=2)
+        (o,) = page.occurrences
+        first = next(i for i in range(len(tokens)) if np.array_equal(tokens[i : i + 3], ngram))
+        assert (o.doc_id, o.begin, o.end) == ("doc-1", spans[first, 0], spans[first + 2, 1])
+        assert o.match == data[o.begin : o.end].decode(errors="replace")
+        around = data[: o.begin].decode(errors="replace"), data[o.end :].decode(errors="replace")
+        assert around[0].endswith(o.before)
+        assert around[1].startswith(o.after)
+        assert len(o.before) >= (first > 1)
+
+
+# ------------------------------------------------------------------------------------------ hostile input
+
+
+@pytest.mark.parametrize(
+    ("ngram", "field", "message"),
+    [
+        ([[1, 2, 99]], "queries[1].tokens[2]", "99"),
+        ([[-1]], "queries[1].tokens[0]", "-1"),
+        ([[1], [2, 6]], "queries[1].variants[1].tokens[1]", "6"),
+        ([[2**70]], "queries[1]", "list of token ids"),
+        ([[1.5]], "queries[1]", "list of token ids"),
+        ([["a"]], "queries[1]", "list of token ids"),
+        ([[[1]]], "queries[1]", "list of token ids"),
+        ([1], "queries[1]", "list of token ids"),
+        ([], "queries[1]", "no token sequence"),
+    ],
+)
+def test_what_is_no_token_sequence_is_refused_by_its_place(
+    make_index: Any, ngram: Any, field: str, message: str
+) -> None:
+    """The error names the query, the variant and the token, and says what came."""
+    index = make_index(["a"])
+    with pytest.raises(InvalidArgumentError, match=message) as caught:
+        index.count([[[1]], ngram])
+    assert caught.value.field == field
+
+
+def test_the_separator_of_the_stream_is_not_an_id(make_index: Any) -> None:
+    """All ones stands for EOS in the files only."""
+    index = make_index(["a"])
+    with pytest.raises(InvalidArgumentError):
+        index.count([[[65_535]]])
+
+
+def test_other_arguments_are_checked(make_index: Any) -> None:
+    """Continuations must pair with prompts and have tokens; sizes must be sensible."""
+    index = make_index(["a"])
+    calls: list[tuple[Callable[[], Any], str]] = [
+        (lambda: index.prob([[[1]]], []), "continuations"),
+        (lambda: index.prob([[[1]]], [[[]]]), "continuations[0]"),
+        (lambda: index.infgram_prob([[[1]]], [[[9]]]), "continuations[0].tokens[0]"),
+        (lambda: index.infgram_prob([[[9]]], [[[1]]]), "prompts[0].tokens[0]"),
+        (lambda: index.ntd([[[1]]], top_k=0), "top_k"),
+        (lambda: index.search_docs([[[1]]], page_size=0), "page_size"),
+        (lambda: index.search_docs([[[1]]], context_tokens=-1), "context_tokens"),
+        (lambda: index.search_docs([[[1]]], page_tokens=["", ""]), "page_tokens"),
+    ]
+    for call, field in calls:
+        with pytest.raises(InvalidArgumentError) as caught:
+            call()
+        assert caught.value.field == field
+
+
+def test_page_tokens_of_others_are_refused(make_index: Any) -> None:
+    """A token of another query, another version, no document, or no token at all is an error of its field."""
+    index = make_index(["a", "a b", "b"], 2)
+    (page,) = index.search_docs([[(1,)]], page_size=1)
+    token = page.next_page_token
+    version, digest, segment, row = token.split("-")
+    for ngram, bad in (
+        ((2,), token),
+        ((1,), f"{int(version) + 1}-{digest}-{segment}-{row}"),
+        ((1,), f"{version}-{digest}-{segment}-99"),
+        ((1,), f"{version}-{digest}-{'0' * 32}-{row}"),
+        ((1,), "nonsense"),
+        ((1,), token + "0" * 20),
+    ):
+        with pytest.raises(InvalidArgumentError, match=r"page_tokens\[0\]") as caught:
+            index.search_docs([[ngram]], page_tokens=[bad])
+        assert caught.value.field == "page_tokens[0]"
+
+
+# ------------------------------------------------------------------------------------------ opening
+
+
+def test_segments_without_the_index_are_counted_as_missing(tmp_path: Path) -> None:
+    """What is added after the index was built is not answered from, and the index says so."""
+    store = Store.create(tmp_path / "store")
+    store.add([Document("x", "a b")])
+    build_index(store, "stream", TokensBuilder(letters()))
+    build_index(store, "suffix", SuffixBuilder("stream"))
+    store.add([Document("y", "a a a")])
+    index = NgramIndex(store.snapshot())
+    assert (index.segments_ok, index.segments_total) == (1, 2)
+    assert index.count([[[1]]])[0].count == 1
+
+
+def test_what_is_no_suffix_index_is_refused(tmp_path: Path) -> None:
+    """An unknown name, an index of another kind, and one without any segment each have their own error."""
+    store = Store.create(tmp_path / "store")
+    build_index(store, "stream", TokensBuilder(letters()))
+    build_index(store, "suffix", SuffixBuilder("stream"))
+    snapshot = store.snapshot()
+    with pytest.raises(NotFoundError):
+        NgramIndex(snapshot, "other")
+    with pytest.raises(InvalidArgumentError, match="tokens"):
+        NgramIndex(snapshot, "stream")
+    with pytest.raises(FailedPreconditionError, match="no segment"):
+        NgramIndex(snapshot)

@@ -1,0 +1,116 @@
+"""A small store with both indexes, and servers over it that run in one background event loop."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+
+import lodex
+from lodex.client import Client
+from lodex.config import ServeSettings
+from lodex.index.store import Store
+from lodex.service.application import Application
+from lodex.service.catalog import Catalog
+from lodex.service.embedded import OpenStore
+from lodex.service.indexing import build_dense_index, build_suffix_index
+from lodex.service.models import Models
+from lodex.service.server import Server
+from lodex.types import Document
+
+TEXTS = {
+    "animals": "The cat sat on the mat. A cat is a small animal, and the Cat knows it.",
+    "files": "To read a file line by line, iterate over the file object in a for loop.",
+    "empty": "",
+    "space": "Rockets leave the ground by throwing gas downwards at great speed.",
+    "cooking": "Boil the pasta in salted water, then stir the sauce and serve it hot.",
+    "unicode": "Zürich liegt am See; 東京 is far away. The cat sat there too, naïvely \U0001f408.",
+    "music": "A fugue is a composition in which a short melody is taken up by one voice after another.",
+    "repeat": "the cat the cat the cat",
+    "law": "The tenant shall pay the rent on the first day of each month.",
+}
+
+
+@pytest.fixture(scope="session")
+def documents() -> tuple[Document, ...]:
+    """The texts with every field that a document has."""
+    return tuple(
+        Document(name, text, "tests", name.title(), f"https://example.org/{name}", "2024-05-01", {"size": len(text)})
+        for name, text in TEXTS.items()
+    )
+
+
+@pytest.fixture(scope="session")
+def store_path(tmp_path_factory: pytest.TempPathFactory, documents: tuple[Document, ...]) -> Path:
+    """A store of three segments with a suffix index and a dense index. Tests only read it."""
+    store = Store.create(tmp_path_factory.mktemp("service") / "docs")
+    for i in range(3):
+        store.add(documents[i::3])
+    build_suffix_index(store)
+    build_dense_index(store)
+    return store.path
+
+
+Background = Callable[[Coroutine[Any, Any, Any]], Any]
+
+
+@pytest.fixture(scope="session")
+def background() -> Iterator[Background]:
+    """`background(coroutine)` runs it in the one event loop of the tests' servers and returns its result."""
+    loop = uvloop.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield lambda coroutine: asyncio.run_coroutine_threadsafe(coroutine, loop).result(60)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(10)
+    loop.close()
+
+
+def _serving(background: Background) -> Iterator[Callable[..., Server]]:
+    servers: list[Server] = []
+
+    def serve(stores: dict[str, Path], **settings: Any) -> Server:
+        async def start() -> Server:
+            chosen = ServeSettings(**{"port": 0, "drain_grace_s": 0, **settings})
+            catalog = Catalog({name: Store.open(path) for name, path in stores.items()})
+            server = Server(Application(catalog, Models(), chosen.limits), chosen)
+            await server.start()
+            servers.append(server)
+            return server
+
+        server: Server = background(start())
+        return server
+
+    yield serve
+    for server in servers:
+        background(server.drain())
+
+
+@pytest.fixture
+def serve(background: Background) -> Iterator[Callable[..., Server]]:
+    """`serve({name: path}, **settings)` starts a server, on a free port, until the end of the test."""
+    yield from _serving(background)
+
+
+@pytest.fixture(scope="session")
+def address(background: Background, store_path: Path) -> Iterator[str]:
+    """A server over the store, under the name `docs`."""
+    for serve in _serving(background):
+        yield serve({"docs": store_path}).address
+
+
+@pytest.fixture(scope="session")
+def client(address: str) -> Iterator[Client]:
+    """A client of that server."""
+    with Client(address) as connected:
+        yield connected
+
+
+@pytest.fixture(scope="session")
+def embedded(store_path: Path) -> Iterator[OpenStore]:
+    """The same store in this process."""
+    with lodex.open(store_path, "docs") as opened:
+        yield opened
