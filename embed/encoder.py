@@ -18,6 +18,7 @@ from transformers import AutoConfig, BertModel
 from lodex.embed.batching import batches_of_equal_length
 from lodex.embed.bert_tokens import BertTokens
 from lodex.embed.checkpoint import CONFIG, TOKENIZER, WEIGHTS, Checkpoint, read_checkpoint
+from lodex.embed.packed_linear import pack_linear_layers
 from lodex.embed.pooling import POOLINGS
 from lodex.embed.workers import Workers
 from lodex.errors import DataLossError, InvalidArgumentError
@@ -26,8 +27,6 @@ from lodex.types import Embeddings, EncoderInfo, TextKind
 # Tokens in one forward: on a CPU core the activations of this many still fit its cache; a GPU wants more to do.
 _CPU_BATCH_TOKENS = 1024
 _ACCELERATOR_BATCH_TOKENS = 16_384
-# From this many tokens on, a row of a matrix product is summed the same way whatever the number of rows.
-_THICK = 8
 
 
 class TextEncoder:
@@ -35,7 +34,7 @@ class TextEncoder:
 
     On a CPU a text has one vector, bit for bit, whatever stands beside it and however many cores there are. That rests
     on three habits: the texts of a batch have one length, so that attention needs neither mask nor padding; a batch is
-    computed by one thread; and no matrix product is so thin that the BLAS library would sum it in another order.
+    computed by one thread; and oneDNN sums a row of a product in one order, whatever the number of rows.
     """
 
     def __init__(self, checkpoint: Checkpoint, model: nn.Module, name: str, device: torch.device) -> None:
@@ -49,7 +48,7 @@ class TextEncoder:
         self._tokens = BertTokens(checkpoint.path / TOKENIZER, checkpoint.max_tokens)
         self._prompts = checkpoint.prompts
         self._pool = POOLINGS[checkpoint.pooling]
-        self._model = model.to(device)
+        self._model = model
         self._device = device
         self._workers = Workers()
 
@@ -57,7 +56,11 @@ class TextEncoder:
     def open(cls, folder: Path, name: str, device: str = "cpu") -> TextEncoder:
         """Load a sentence-transformers folder of a BERT model in float32; see `read_checkpoint` for what it refuses."""
         checkpoint = read_checkpoint(folder)
-        return cls(checkpoint, _load_model(folder), name, _open_device(device))
+        place = _open_device(device)
+        model = _load_model(folder).to(place)
+        if place.type == "cpu":
+            pack_linear_layers(model)
+        return cls(checkpoint, model, name, place)
 
     def embed(
         self, texts: Sequence[str], kind: TextKind, advance: Callable[[int], None] = lambda done: None
@@ -96,13 +99,10 @@ class TextEncoder:
 
     @torch.inference_mode()
     def _forward(self, ids: list[list[int]]) -> npt.NDArray[np.float32]:
-        rows = len(ids)
-        # A thin product takes another way through the BLAS library, with other rounding: rows are repeated.
-        copies = -(-_THICK // (rows * len(ids[0])))
-        batch = torch.tensor(ids * copies, device=self._device)  # (B, T)
+        batch = torch.tensor(ids, device=self._device)  # (B, T)
         hidden = self._model(input_ids=batch).last_hidden_state  # (B, T, H)
-        vectors: npt.NDArray[np.float32] = normalize(self._pool(hidden)[:rows], dim=1).cpu().numpy()
-        return vectors  # (rows, H)
+        vectors: npt.NDArray[np.float32] = normalize(self._pool(hidden), dim=1).cpu().numpy()
+        return vectors  # (B, H)
 
 
 def _open_device(name: str) -> torch.device:

@@ -58,17 +58,23 @@ class Scratch {
   Scratch(Index* lent, std::size_t lent_size) : lent_(lent), lent_size_(lent_size) {}
 
   Index* take(std::size_t size) {
-    if (size <= lent_size_) {
-      lent_size_ -= size;
-      return lent_ + lent_size_;
+    if (size <= lent_size_ - used_) {
+      used_ += size;
+      return lent_ + used_ - size;
     }
     owned_.push_back(std::unique_ptr<Index[]>(new Index[size]));
     return owned_.back().get();
   }
 
+  void give_all_back() {
+    used_ = 0;
+    owned_.clear();
+  }
+
  private:
   Index* lent_;
   std::size_t lent_size_;
+  std::size_t used_ = 0;
   std::vector<std::unique_ptr<Index[]>> owned_;
 };
 
@@ -84,15 +90,15 @@ class InducedSorter {
       std::fill_n(sa_, n_, 0);
       return;
     }
-    counts_ = scratch_.take(text_.alphabet);
-    bucket_ = scratch_.take(text_.alphabet);
-    count_symbols();
+    open_buckets();
     const Index m = place_lms_unsorted();
     if (m > 1) {
       sort_lms_substrings();            // LMS positions, by their substrings, in sa[n - m, n)
       const Index names = name_lms(m);  // a name for the substring at p in sa[p / 2]
       if (names < m) {
+        scratch_.give_all_back();  // counting again is cheap, and the levels below have buckets of their own
         rank_lms_by_recursion(m, names);
+        open_buckets();
       } else {
         std::copy(sa_ + n_ - m, sa_ + n_, sa_);
       }
@@ -104,7 +110,9 @@ class InducedSorter {
  private:
   // ------------------------------------------------------------------------------------ buckets
 
-  void count_symbols() {
+  void open_buckets() {
+    counts_ = scratch_.take(text_.alphabet);
+    bucket_ = scratch_.take(text_.alphabet);
     std::fill_n(counts_, text_.alphabet, 0);
     for (Index i = 0; i < n_; ++i) ++counts_[text_[i]];
   }

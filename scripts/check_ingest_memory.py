@@ -61,7 +61,7 @@ def write_corpus(path: Path, size_bytes: int, times: int, seed: int) -> None:
     text = "\n\n".join(document.text for document in python_docs())
     with path.open("w") as file:
         for repetition in range(times):
-            rng = random.Random(seed)  # noqa: S311  reproducible text, not a secret
+            rng = random.Random(seed)
             written = number = 0
             while written < size_bytes:
                 begin = rng.randrange(len(text) - DOCUMENT_CHARACTERS)

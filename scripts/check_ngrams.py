@@ -60,8 +60,8 @@ def build_books(books: Path, path: Path, segments: int) -> Snapshot:
         sys.exit(f"no books in {books}: set LODEX_DATA, or name a store")
     tokenizer = Tokenizer.load()
     store = Store.create(path)
-    for start in range(segments):
-        store.add(Document(file.stem, file.read_text(encoding="utf-8")) for file in files[start::segments])
+    for part in np.array_split(np.arange(len(files)), segments):  # in order, so that the same n-grams are drawn
+        store.add(Document(files[i].stem, files[i].read_text(encoding="utf-8")) for i in part)
     build_index(store, tokenizer.name, TokensBuilder(tokenizer))
     return build_index(store, "suffix", SuffixBuilder(tokenizer.name))
 
@@ -74,7 +74,7 @@ def check(snapshot: Snapshot, name: str, ngrams: int, seed: int) -> bool:
     started = time.process_time()
     found = [answer.count for answer in index.count([[ngram] for ngram in drawn])]
     microseconds = (time.process_time() - started) / max(len(drawn), 1) * 1e6
-    expected = [count_naively(text, ngram.astype(text.dtype)) for ngram in drawn]
+    expected = [count_naively(text, ngram) for ngram in drawn]
     for ngram, got, want in zip(drawn, found, expected, strict=True):
         if got != want:
             print(f"counted {got} times, stands {want} times: {ngram.tolist()}")
@@ -89,25 +89,27 @@ def check(snapshot: Snapshot, name: str, ngrams: int, seed: int) -> bool:
 
 def read_tokens(snapshot: Snapshot, index: NgramIndex) -> TokenIds:
     """The ids of all documents, encoded from their text, with -1 before each."""
-    parts = [np.empty(0, np.int64)]
+    parts = [np.empty(0, np.int32)]
     for document in snapshot:
-        parts += [np.full(1, -1), index.tokenizer.encode(document.text).astype(np.int64)]
+        parts += [np.full(1, -1, np.int32), index.tokenizer.encode(document.text).astype(np.int32)]
     return np.concatenate(parts)
 
 
 def draw(text: TokenIds, index: NgramIndex, ngrams: int, rng: np.random.Generator) -> Iterator[TokenIds]:
     """n-grams that stand in documents, every tenth with one token replaced."""
     drawn = 0
-    while drawn < ngrams:
+    for _ in range(100 * ngrams):  # a store of tiny documents may hold too few
         length = int(rng.integers(1, LONGEST + 1))
-        start = int(rng.integers(0, max(len(text) - length, 1)))
+        start = int(rng.integers(max(len(text), 1)))
         ngram = text[start : start + length].copy()
         if len(ngram) < length or (ngram < 0).any():
             continue
         if drawn % 10 == 9:
             ngram[rng.integers(length)] = rng.integers(index.tokenizer.vocab_size)
-        drawn += 1
         yield ngram
+        drawn += 1
+        if drawn == ngrams:
+            return
 
 
 def count_naively(text: TokenIds, ngram: TokenIds) -> int:

@@ -10,22 +10,22 @@ from google.rpc import status_pb2
 from lodex.errors import CancelledError, DeadlineExceededError
 from lodex.service.status import to_status
 
-I = TypeVar("I")  # noqa: E741  # an item of the request
-V = TypeVar("V")
-A = TypeVar("A")
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+Answer = TypeVar("Answer")
 
 _ENDS_THE_REQUEST = (CancelledError, DeadlineExceededError)
 
 
-class Batch(Generic[V]):
+class Batch(Generic[Value]):
     """The items of a request, prepared one by one: `values` are the good ones, the others keep their error.
 
     `prepare` receives an item and the path of its field (`queries[3]`). `positions` are those of `values` in the
     request.
     """
 
-    def __init__(self, items: Sequence[I], path: str, prepare: Callable[[I, str], V]) -> None:
-        self.values: list[V] = []
+    def __init__(self, items: Sequence[Item], path: str, prepare: Callable[[Item, str], Value]) -> None:
+        self.values: list[Value] = []
         self.positions: list[int] = []
         self._errors: dict[int, status_pb2.Status] = {}
         self._size = len(items)
@@ -42,12 +42,12 @@ class Batch(Generic[V]):
         """How many items the request has, good or bad."""
         return self._size
 
-    def fill(self, results: Any, answers: Iterable[A], write: Callable[[A, Any], None]) -> None:
+    def fill(self, results: Any, answers: Iterable[Answer], write: Callable[[Answer, Any], None]) -> None:
         """Add one result for each item to `results`: its error, or what `write(answer, result)` writes.
 
         `answers` belong to `values`, in order. A write that fails fails its item alone.
         """
-        following: Iterator[A] = iter(answers)
+        following: Iterator[Answer] = iter(answers)
         for i in range(self._size):
             result = results.add()
             if i in self._errors:

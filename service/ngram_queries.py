@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from lodex.config import Limits
 from lodex.errors import InvalidArgumentError, UnimplementedError
 from lodex.index.ngrams import NgramIndex
-from lodex.index.tokenizer import TokenIds
 from lodex.service.checks import short_text
 from lodex.service.variants import literal_variants, search_variants
+from lodex.types import TokenQuery
 from lodex.v1 import ngram_pb2
 
-Sequences = tuple[TokenIds, ...]
+Sequences = tuple[TokenQuery, ...]
 """The variants of one n-gram."""
 Variants = Callable[[str], tuple[str, ...]]
 
@@ -35,10 +33,9 @@ class QueryReader:
             if form == "text":
                 text = short_text(query.text, self._limits.max_text_bytes, f"{path}.text")
                 forms = literal_variants if self._literal else variants
-                sequences = tuple(self._index.tokenizer.encode_batch(forms(text)))
+                sequences: Sequences = tuple(self._index.tokenizer.encode_batch(forms(text)))
             elif form == "tokens":
-                sequences = (np.array(query.tokens.ids, np.uint32),)
-                self._index.vocabulary.encode(sequences[0], path)
+                sequences = (self._known(list(query.tokens.ids), path),)
             elif form is None:
                 raise InvalidArgumentError(f"{path} is neither text nor tokens", path)
             else:
@@ -52,6 +49,12 @@ class QueryReader:
             limit = self._limits.max_ngram_tokens
             raise InvalidArgumentError(f"{path} has {longest} tokens, the limit is {limit}", path)
         return sequences
+
+    def _known(self, ids: list[int], path: str) -> list[int]:
+        """The ids, which the index would refuse for the whole batch were one of them outside its vocabulary."""
+        if ids and max(ids) >= self._index.vocabulary.size:
+            self._index.vocabulary.encode(ids, path)
+        return ids
 
     def read_search(self, query: ngram_pb2.NgramQuery, path: str) -> Sequences:
         """What is counted or looked for: one token or more."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import faiss
+
 
 class Workers:
     """Executors, made when they are first needed.
@@ -14,7 +16,8 @@ class Workers:
     """
 
     def __init__(self, threads: int) -> None:
-        self.pool = ThreadPoolExecutor(threads, "lodex-lookup")
+        # Requests share the cores. A team of OpenMP threads for each look-up would only wait for one another.
+        self.pool = ThreadPoolExecutor(threads, "lodex-lookup", initializer=faiss.omp_set_num_threads, initargs=(1,))
         self._models: dict[str, ThreadPoolExecutor] = {}
         self._lock = threading.Lock()
 

@@ -27,10 +27,12 @@ from lodex.types import Document
 PYTHON_DOCS = "python-docs"
 PYTHON_SOURCE = "python-source"
 
-# Applications and tables that lie in the library's folder and document no API, and the path functions of the other
-# platform, which repeat those of os.path.
+# What lies in the library's folder without being its API: applications, tables, distutils (its manual is that of
+# setuptools), and the path functions of the other platform, which repeat those of os.path.
 _OTHER_PATHS = "ntpath" if os.path.__name__ == "posixpath" else "posixpath"
-_UNDOCUMENTED = frozenset({"__hello__", "encodings", "idlelib", "lib2to3", "pydoc_data", "turtledemo", _OTHER_PATHS})
+_UNDOCUMENTED = frozenset(
+    {"__hello__", "distutils", "encodings", "idlelib", "lib2to3", "pydoc_data", "turtledemo", _OTHER_PATHS}
+)
 
 # Private by its place, not by its name: what os.path has in common on all platforms.
 _PRIVATE = "genericpath"

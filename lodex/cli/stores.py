@@ -69,6 +69,10 @@ def verify(
         )
 
 
+# What tells one index from another; fingerprints and types are for programs, which read --json.
+_SHOWN = ("stream", "tokenizer", "vocabulary_size", "model", "dimension", "chunking", "truncated")
+
+
 def _details(index: IndexInfo) -> str:
     facts = {**index.config, **index.details}
-    return ", ".join(f"{name} {value}" for name, value in facts.items() if isinstance(value, (str, int, float)))
+    return ", ".join(f"{name} {facts[name]}" for name in _SHOWN if name in facts and facts[name] != index.name)

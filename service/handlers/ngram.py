@@ -20,8 +20,8 @@ from lodex.service.variants import context_variants, prompt_variants
 from lodex.types import TokenDistribution
 from lodex.v1 import common_pb2, ngram_pb2
 
-A = TypeVar("A")
-M = TypeVar("M", bound=Any)
+Answer = TypeVar("Answer")
+Reply = TypeVar("Reply", bound=Any)
 
 _QUERIES = frozenset({"target", "queries", "literal"})
 _PROMPTS = frozenset({"target", "prompts", "literal", "top_k", "complete", "with_texts"})
@@ -132,12 +132,12 @@ class NgramHandler:
     def _continue(
         self,
         request: Any,
-        reply: M,
+        reply: Reply,
         call: Call,
         variants: Variants,
         ask: Callable[..., Any],
         write: Callable[..., None],
-    ) -> M:
+    ) -> Reply:
         """Answer pairs of a prompt, of these variants, and a continuation."""
         require_built(request, _QUERIES)
         self._check_size(request.queries, "queries")
@@ -153,11 +153,11 @@ class NgramHandler:
     def _distribute(
         self,
         request: Any,
-        reply: M,
+        reply: Reply,
         call: Call,
         variants: Variants,
         ask: Callable[[NgramIndex, Sequence[Sequences], int | None], list[TokenDistribution]],
-    ) -> M:
+    ) -> Reply:
         """Answer prompts, of these variants, with distributions."""
         require_built(request, _PROMPTS)
         self._check_size(request.prompts, "prompts")
@@ -196,9 +196,9 @@ class NgramHandler:
         return within(top_k, 1, self._limits.max_top_k, "top_k")
 
 
-def _in_steps(call: Call, ask: Callable[..., list[A]], *columns: Sequence[Any]) -> list[A]:
+def _in_steps(call: Call, ask: Callable[..., list[Answer]], *columns: Sequence[Any]) -> list[Answer]:
     """The answers of `ask` to columns of equal length, asked for some rows at a time while the caller still waits."""
-    answers: list[A] = []
+    answers: list[Answer] = []
     for first in range(0, len(columns[0]), _QUERIES_AT_ONCE):
         call.check()
         answers += ask(*(column[first : first + _QUERIES_AT_ONCE] for column in columns))
@@ -211,7 +211,7 @@ def _listed(request: ngram_pb2.SearchDocsRequest, i: int) -> ngram_pb2.SearchDoc
     return ngram_pb2.SearchDocsRequest(target=request.target, queries=[query], literal=request.literal)
 
 
-def _with_usage(reply: M, batch: Batch[Any], ngrams: Iterable[Sequences]) -> M:
+def _with_usage(reply: Reply, batch: Batch[Any], ngrams: Iterable[Sequences]) -> Reply:
     """The reply with what was worked on: items, and tokens of all variants."""
     reply.info.usage.items = len(batch)
     reply.info.usage.tokens = sum(len(tokens) for ngram in ngrams for tokens in ngram)

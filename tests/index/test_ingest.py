@@ -201,6 +201,16 @@ def test_faults_do_not_upset_the_progress(tmp_path: Path, store: Store) -> None:
     assert sum(progress.amounts) == damaged.stat().st_size + 1000
 
 
+def test_the_progress_never_goes_back(tmp_path: Path, store: Store) -> None:
+    """The foot of a table is read before and after its rows; the bar counts no byte twice."""
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": [f"{i} text" for i in range(100)]}), path, row_group_size=10)
+    progress = Recorder()
+    ingest(store, [str(path)], progress=progress)
+    assert min(progress.amounts) > 0
+    assert sum(progress.amounts) == path.stat().st_size
+
+
 def test_metadata_at_the_limit_of_nesting_is_written_and_read_back(tmp_path: Path, store: Store) -> None:
     """What the reader lets through, the store holds."""
     value: Any = 1

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
@@ -23,6 +25,8 @@ from lodex.index.tokens import TokensBuilder
 from lodex.types import Document, Occurrences
 
 Ids = tuple[int, ...]
+ROOT = Path(__file__).resolve().parents[2]
+DATA = Path(os.environ.get("LODEX_DATA", ROOT.parent / "shared" / "data"))
 
 # ------------------------------------------------------------------------------------------ the oracle
 
@@ -181,10 +185,9 @@ def test_hard_corpora_are_counted_exactly(make_index: Any, name: str, segments: 
     fronts: list[Ids] = [(), (EOS,)]
     backs: list[Ids] = [(), (EOS,), (4,)]
     ngrams = sorted({(*front, *ngram, *back) for ngram in present for front in fronts for back in backs})
-    more: list[Ids] = [(EOS, EOS, EOS), (1, EOS, 1), (EOS, EOS, 1), (1,) * 50, documents[0] * 3]
-    ngrams += more
+    ngrams += [(EOS, EOS, EOS), (1, EOS, 1), (EOS, EOS, 1), (1,) * 50, documents[0] * 3]
     index = make_index([spell(document) for document in documents], segments)
-    continuations = [[(EOS,)], [(1,)], [(1, EOS), (2,)], [(EOS, 1)]]
+    continuations: list[list[Ids]] = [[(EOS,)], [(1,)], [(1, EOS), (2,)], [(EOS, 1)]]
     assert_exact(
         index,
         Corpus(documents, EOS),
@@ -293,6 +296,17 @@ def test_arrays_of_any_integer_type_are_accepted(make_index: Any) -> None:
     index = make_index(["a b a"])
     asked: list[Any] = [[[1, 2]], ((1, 2),), [np.array([1, 2], np.uint8)], [np.array([1, 2], np.int64)]]
     assert [found.count for found in index.count(asked)] == [1] * 4
+
+
+@pytest.mark.slow
+def test_counts_over_books_are_those_of_a_naive_count() -> None:
+    """1,000 random n-grams of 1 to 50 tokens over ten million, in one segment and in five."""
+    if not (DATA / "lm_books").is_dir():
+        pytest.skip("no books: set LODEX_DATA")
+    command = [sys.executable, str(ROOT / "scripts" / "check_ngrams.py")]
+    done = subprocess.run(command, env={**os.environ, "LODEX_DATA": str(DATA)}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("1000 of 1000 counts agree") == 2
 
 
 # ------------------------------------------------------------------------------------------ documents

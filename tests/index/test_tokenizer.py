@@ -3,7 +3,9 @@
 import json
 import os
 import string
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tok
 from lodex.errors import InvalidArgumentError, NotFoundError
 from lodex.index.byte_level import BYTE_OF_CHARACTER, PATTERN
 from lodex.index.tokenizer import DEFAULT_TOKENIZER, EOS, Tokenizer
+
+Change = Callable[[dict[str, Any]], object]
 
 DATA = Path(os.environ.get("LODEX_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -94,6 +98,15 @@ def test_the_text_of_eos_is_only_text(bundled: Tokenizer, text: str) -> None:
     assert bundled.decode(ids) == text
 
 
+def test_the_text_of_any_special_token_is_only_text(bundled: Tokenizer) -> None:
+    """Marks of a conversation in a document are no marks."""
+    changed = json.loads(bundled.to_json())
+    changed["added_tokens"].append(changed["added_tokens"][0] | {"id": 16384, "content": "<|user|>"})
+    tokenizer = Tokenizer(json.dumps(changed), "chat")
+    assert tokenizer.encode("a <|user|> b").tolist() == bundled.encode("a <|user|> b").tolist()
+    assert tokenizer.decode([16384]) == "<|user|>"
+
+
 def test_a_model_that_knows_eos_as_a_piece_is_kept_from_it() -> None:
     """Unigram finds </s> by itself; the text is cut inside of it instead."""
     tokenizer = unigram()
@@ -161,6 +174,25 @@ def test_white_space_without_end_is_encoded(bundled: Tokenizer) -> None:
     assert bundled.decode(bundled.encode(text)) == text
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: s["model"]["vocab"].update({"\u0120\u0101": s["model"]["vocab"].pop("\u0101")}),
+        lambda s: s["pre_tokenizer"]["pretokenizers"][0].update(behavior="Removed"),
+        lambda s: s["pre_tokenizer"]["pretokenizers"][1].update(add_prefix_space=True),
+        lambda s: s["pre_tokenizer"]["pretokenizers"].pop(),
+        lambda s: s.update(normalizer={"type": "NFC"}),
+        lambda s: s.update(pre_tokenizer=None),
+        lambda s: s["added_tokens"].append(s["added_tokens"][0] | {"id": 16384, "special": False, "rstrip": True}),
+    ],
+)
+def test_what_can_lose_text_is_not_called_lossless(bundled: Tokenizer, change: Change) -> None:
+    """A byte without a token, text removed, added or changed before the model, or white space swallowed."""
+    changed = json.loads(bundled.to_json())
+    change(changed)
+    assert not Tokenizer(json.dumps(changed), "other").is_lossless
+
+
 # ------------------------------------------------------------------------------------------ cutting
 
 
@@ -206,7 +238,7 @@ def test_the_byte_alphabet_is_the_library_s() -> None:
 def test_the_bundled_tokenizer_is_the_one_that_stores_were_built_with(bundled: Tokenizer) -> None:
     """Its fingerprint never changes: another tokenizer gets another name."""
     assert bundled.name == DEFAULT_TOKENIZER == "lodex-bpe-16k-v1"
-    assert bundled.fingerprint == "sha256:71a043932cf75c41ad29b6bb72127c8b358ce76a3f609c2afd33c821ac645341"
+    assert bundled.fingerprint == "sha256:32883c473e738d7d5575108bc841b3b135c8228ec9015c078391299f904a08e0"
     assert (bundled.vocab_size, bundled.eos_id, bundled.decode([0])) == (16384, 0, EOS)
     provenance = json.loads(
         (Path(__file__).resolve().parents[2] / "index" / "tokenizers" / bundled.name / "provenance.json").read_text()
@@ -223,13 +255,13 @@ def test_the_bundled_pattern_is_the_one_that_cutting_was_proved_for(bundled: Tok
 
 def test_the_fingerprint_does_not_depend_on_how_the_file_is_written(bundled: Tokenizer) -> None:
     """White space, order of keys, merges as strings, nulls and options of output are no part of it."""
-    settings_ = json.loads(bundled.to_json())
-    settings_["model"]["merges"] = [" ".join(pair) for pair in settings_["model"]["merges"]]
-    settings_["model"]["dropout"] = None
-    del settings_["model"]["fuse_unk"]
-    settings_["truncation"] = {"max_length": 5, "strategy": "LongestFirst", "stride": 0, "direction": "Right"}
-    settings_["decoder"] = None
-    rewritten = Tokenizer(json.dumps(dict(reversed(settings_.items())), indent=1), "other")
+    changed = json.loads(bundled.to_json())
+    changed["model"]["merges"] = [" ".join(pair) for pair in changed["model"]["merges"]]
+    changed["model"]["dropout"] = None
+    del changed["model"]["fuse_unk"]
+    changed["truncation"] = {"max_length": 5, "strategy": "LongestFirst", "stride": 0, "direction": "Right"}
+    changed["decoder"] = None
+    rewritten = Tokenizer(json.dumps(dict(reversed(changed.items())), indent=1), "other")
     assert rewritten.fingerprint == bundled.fingerprint
     assert (
         rewritten.encode("one two three four five six").tolist()
@@ -247,11 +279,11 @@ def test_the_fingerprint_does_not_depend_on_how_the_file_is_written(bundled: Tok
         lambda s: s["added_tokens"][0].update(lstrip=True),
     ],
 )
-def test_the_fingerprint_depends_on_all_that_decides_ids(bundled: Tokenizer, change) -> None:
+def test_the_fingerprint_depends_on_all_that_decides_ids(bundled: Tokenizer, change: Change) -> None:
     """Model, pre-tokenizer, normaliser and added tokens."""
-    settings_ = json.loads(bundled.to_json())
-    change(settings_)
-    assert Tokenizer(json.dumps(settings_), "other").fingerprint != bundled.fingerprint
+    changed = json.loads(bundled.to_json())
+    change(changed)
+    assert Tokenizer(json.dumps(changed), "other").fingerprint != bundled.fingerprint
 
 
 # ------------------------------------------------------------------------------------------ others

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import uvloop
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 import lodex
 from lodex.client import Client
@@ -41,6 +42,18 @@ def documents() -> tuple[Document, ...]:
         Document(name, text, "tests", name.title(), f"https://example.org/{name}", "2024-05-01", {"size": len(text)})
         for name, text in TEXTS.items()
     )
+
+
+@pytest.fixture(scope="session")
+def byte_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tokenizer.json whose tokens are bytes: quick to load, for stores that are written in a test."""
+    words = ["<|endoftext|>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    tokenizer = Tokenizer(models.BPE({word: i for i, word in enumerate(words)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    path = tmp_path_factory.mktemp("bytes") / "tokenizer.json"
+    tokenizer.save(str(path))
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ from lodex.errors import (
 )
 from lodex.index.ngrams import NgramIndex
 from lodex.service.embedded import OpenStore
+from lodex.service.indexing import build_suffix_index
 from lodex.types import Answers, Document, Timing
 from lodex.v1 import embedding_pb2
 
@@ -146,10 +147,10 @@ def test_there_must_be_a_store(tmp_path: Path) -> None:
     assert not (tmp_path / "nothing").exists()
 
 
-def test_what_is_added_is_found(tmp_path: Path, documents: tuple[Document, ...]) -> None:
+def test_what_is_added_is_found(tmp_path: Path, byte_tokenizer: Path, documents: tuple[Document, ...]) -> None:
     """Adding publishes the documents and brings the indexes up to date; a duplicate leaves the store as it was."""
     with lodex.open(tmp_path / "docs", create=True) as db:
-        lodex.service.indexing.build_suffix_index(db.store)
+        build_suffix_index(db.store, str(byte_tokenizer))
         with pytest.raises(FailedPreconditionError):
             db.count("cat")
         assert db.add(documents[:2]).documents == 2

@@ -137,11 +137,11 @@ class TestWhileTheStoreGrows:
     """A server follows new versions, and every answer is of one of them."""
 
     @pytest.fixture
-    def store(self, tmp_path: Path) -> Store:
+    def store(self, tmp_path: Path, byte_tokenizer: Path) -> Store:
         """One document, indexed."""
         store = Store.create(tmp_path / "growing")
         store.add([Document("first", "one fish two fish")])
-        build_suffix_index(store)
+        build_suffix_index(store, str(byte_tokenizer))
         return store
 
     @pytest.fixture

@@ -1,0 +1,61 @@
+"""The embedders of a server."""
+
+from pathlib import Path
+
+import pytest
+
+from lodex.errors import CancelledError, InvalidArgumentError, NotFoundError
+from lodex.service.call import Call
+from lodex.service.embedded import run_inline
+from lodex.service.models import Models
+from lodex.types import TextKind
+
+
+class FleetingCall(Call):
+    """A call whose caller leaves when it is asked for the third time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.checks = 0
+
+    def check(self) -> None:
+        """Count, and go on until the third time."""
+        self.checks += 1
+        if self.checks == 3:
+            self.give_up()
+        super().check()
+
+
+@pytest.fixture(scope="module")
+def models() -> Models:
+    """Those that are packaged."""
+    return Models()
+
+
+def test_an_empty_name_is_the_default(models: Models) -> None:
+    """Another one has to be known; a path is never opened."""
+    assert models.resolve("", "model") == models.default == "minilm"
+    with pytest.raises(NotFoundError, match="minilm"):
+        models.resolve("/etc", "model")
+    with pytest.raises(InvalidArgumentError):
+        Models(default="nothing")
+
+
+def test_a_model_is_loaded_when_it_is_needed(models: Models) -> None:
+    """Once, and known from then on."""
+    fresh = Models({"mine": Path("nowhere")})
+    assert fresh.names == ("minilm", "mine")
+    assert fresh.loaded("minilm") is None
+    assert fresh.load("minilm") is fresh.load("minilm")
+    assert fresh.loaded("minilm") == fresh.load("minilm").info
+    with pytest.raises(NotFoundError, match="nowhere"):
+        fresh.load("mine")
+
+
+def test_embedding_stops_when_nobody_waits(models: Models) -> None:
+    """Between two batches of texts, not at the end of all."""
+    call = FleetingCall()
+    texts = ["word " * length for length in range(1, 20)]
+    with pytest.raises(CancelledError):
+        run_inline(models.embed("minilm", texts, TextKind.QUERY, call))
+    assert call.checks == 3
