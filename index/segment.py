@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ _FIELD_BYTES_PER_BATCH = 4 << 20
 
 def doc_id_hash(doc_id: str) -> int:
     """The 64-bit hash by which a segment finds a doc_id; equal hashes are told apart by the doc_id itself."""
-    return xxhash.xxh3_64_intdigest(doc_id.encode())
+    return xxhash.xxh3_64_intdigest(doc_id.encode("utf-8", "surrogatepass"))
 
 
 class SegmentWriter:
@@ -122,7 +123,7 @@ def _encode(document: Document) -> tuple[bytes, tuple[str, ...]]:
         raise InputError(f"document {document.doc_id!r}: text is not valid Unicode: {error}") from error
     try:
         metadata = json.dumps(dict(document.metadata), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"document {document.doc_id!r}: metadata is not JSON: {error}") from error
     fields = (document.doc_id, document.source, document.title, document.url, document.date, metadata)
     for name, value in zip(_FIELDS, fields, strict=True):
@@ -140,25 +141,74 @@ def _encode(document: Document) -> tuple[bytes, tuple[str, ...]]:
 
 
 class Segment:
-    """A published segment, opened for reading. Files are mapped; opening reads only their frames."""
+    """A published segment. Opening checks that its files are there and whole in size; each is mapped on first use.
+
+    So a writer that only asks for doc_ids, or a store that only counts, maps nothing of the text.
+    """
 
     def __init__(self, path: Path, receipt: Receipt) -> None:
         self._files = Artefact(path, receipt)
+        for name in (TEXT, DOCUMENTS, LOOKUP):
+            self._files.file(name)
         self.id = receipt.id
         self.num_documents = receipt.rows
-        self._text = TextBlocks(self._files.file(TEXT))
-        self.text_bytes = self._text.length
-        batches = open_batches(self._files.file(DOCUMENTS), DOCUMENTS_SCHEMA)
-        self._first_row = np.cumsum([0] + [len(batch) for batch in batches])
-        self._fields = [tuple(batch.column(name) for name in _FIELDS) for batch in batches]
-        self.begins: npt.NDArray[np.uint64] = _positions(batches, "begin")
-        self.ends: npt.NDArray[np.uint64] = _positions(batches, "end")
-        lookup = open_batches(self._files.file(LOOKUP), LOOKUP_SCHEMA)[0]
-        self.doc_id_hashes: npt.NDArray[np.uint64] = lookup.column("doc_id_hash").to_numpy()
-        self.lookup_rows: npt.NDArray[np.uint32] = lookup.column("row").to_numpy()
-        if not len(self.begins) == len(self.lookup_rows) == self.num_documents:
+        self.text_bytes = int(receipt.details["text_bytes"])
+
+    @cached_property
+    def _text(self) -> TextBlocks:
+        text = TextBlocks(self._files.file(TEXT))
+        if text.length != self.text_bytes:
             raise DataLossError(
-                f"{path}: {self.num_documents} documents in the receipt, {len(self.begins)} in the files"
+                f"{self._files.path}: {self.text_bytes} bytes in the receipt, {text.length} in the text"
+            )
+        return text
+
+    @cached_property
+    def _batches(self) -> list[pa.RecordBatch]:
+        batches = open_batches(self._files.file(DOCUMENTS), DOCUMENTS_SCHEMA)
+        self._require_rows(sum(map(len, batches)))
+        return batches
+
+    @cached_property
+    def _first_row(self) -> npt.NDArray[np.int64]:
+        return np.cumsum([0] + [len(batch) for batch in self._batches])
+
+    @cached_property
+    def _fields(self) -> list[tuple[pa.StringArray, ...]]:
+        return [tuple(batch.column(name) for name in _FIELDS) for batch in self._batches]
+
+    @cached_property
+    def begins(self) -> npt.NDArray[np.uint64]:
+        """Where each document begins in the segment's text, (num_documents,) bytes."""
+        return _positions(self._batches, "begin")
+
+    @cached_property
+    def ends(self) -> npt.NDArray[np.uint64]:
+        """Where each document ends in the segment's text, (num_documents,) bytes."""
+        return _positions(self._batches, "end")
+
+    @cached_property
+    def _lookup(self) -> pa.RecordBatch:
+        lookup = open_batches(self._files.file(LOOKUP), LOOKUP_SCHEMA)[0]
+        self._require_rows(len(lookup))
+        return lookup
+
+    @cached_property
+    def doc_id_hashes(self) -> npt.NDArray[np.uint64]:
+        """The hashes of all doc_ids, ascending, (num_documents,)."""
+        hashes: npt.NDArray[np.uint64] = self._lookup.column("doc_id_hash").to_numpy()
+        return hashes
+
+    @cached_property
+    def lookup_rows(self) -> npt.NDArray[np.uint32]:
+        """The row of the document behind each of `doc_id_hashes`, (num_documents,)."""
+        rows: npt.NDArray[np.uint32] = self._lookup.column("row").to_numpy()
+        return rows
+
+    def _require_rows(self, found: int) -> None:
+        if found != self.num_documents:
+            raise DataLossError(
+                f"{self._files.path}: {self.num_documents} documents in the receipt, {found} in the files"
             )
 
     @property

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lodex.embed.registry import DEFAULT_ENCODER
+from lodex.errors import FailedPreconditionError
 from lodex.index.build import Builder, build_index
 from lodex.index.dense_build import IVF_FROM, DenseBuilder, read_encoder
-from lodex.index.manifest import IndexEntry
+from lodex.index.manifest import IndexEntry, read_manifest
 from lodex.index.passages import DEFAULT_CHUNKING, PassagesBuilder
 from lodex.index.snapshot import Snapshot
 from lodex.index.store import Store
@@ -99,7 +100,7 @@ def update_indexes(store: Store, progress: Progress | None = None, models: Model
     snapshot = store.snapshot()
     lacking = [status.name for status in index_status(snapshot) if not status.is_complete]
     for name in lacking:
-        build_index(store, name, _builder_of(snapshot, name, models or Models()), progress)
+        build_index(store, name, _builder_of(store, snapshot, name, models or Models()), progress)
     return tuple(lacking)
 
 
@@ -112,16 +113,34 @@ def _dependencies_first(snapshot: Snapshot) -> Iterator[tuple[str, IndexEntry]]:
         yield from ((name, indexes[name]) for name in sorted(indexes) if indexes[name].kind == kind)
 
 
-def _builder_of(snapshot: Snapshot, name: str, models: Models) -> Builder:
+def _builder_of(store: Store, snapshot: Snapshot, name: str, models: Models) -> Builder:
     """The builder that made an index, from its configuration in the manifest."""
     entry = snapshot.index(name)
     config = entry.config
     if entry.kind == "passages":
         return PassagesBuilder(config["chunking"])
     if entry.kind == "tokens":
-        is_built = bool(entry.parts)
-        return TokensBuilder(open_tokenizer(snapshot, name) if is_built else Tokenizer.load(config["tokenizer"]))
+        return TokensBuilder(_tokenizer_of(store, snapshot, name))
     if entry.kind == "suffix":
         return SuffixBuilder(config["stream"])
     encoder = models.load_same(read_encoder(config))
     return DenseBuilder(config["chunking"], encoder.info, encoder.embed_passages, ivf_from=config["ivf_from"])
+
+
+def _tokenizer_of(store: Store, snapshot: Snapshot, name: str) -> Tokenizer:
+    """The tokenizer of a stream: the copy in its newest part, in an older version if need be, or the bundled one.
+
+    The name in the configuration is not looked for: a file or a hub may have another tokenizer by now.
+    """
+    for version in range(snapshot.version, 0, -1):
+        entry = read_manifest(store.path, version).indexes.get(name)
+        if entry is not None and entry.parts:
+            return open_tokenizer(store.snapshot(version), name)
+    config = snapshot.index(name).config
+    if config["tokenizer"] == DEFAULT_TOKENIZER:
+        bundled = Tokenizer.load()
+        if bundled.fingerprint == config["fingerprint"]:
+            return bundled
+    raise FailedPreconditionError(
+        f"token stream {name!r} has no part to take its tokenizer from: build it again with --tokenizer"
+    )

@@ -80,6 +80,6 @@ def test_the_client_needs_grpc_and_numpy_alone() -> None:
         "lodex.Client, lodex.AsyncClient, lodex.Document\n"
     )
     extras = (
-        "faiss,pyarrow,pydantic,pydantic_settings,selectolax,tokenizers,uvloop,xxhash,rich,typer,torch,transformers"
+        "faiss,pyarrow,pydantic,pydantic_settings,resiliparse,tokenizers,uvloop,xxhash,rich,typer,torch,transformers"
     )
     subprocess.run([sys.executable, "-c", program, extras], check=True)

@@ -17,8 +17,28 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file of settings.")] = None,
     api_key_file: Annotated[Path | None, typer.Option(help="File that holds the API key to require.")] = None,
+    tls_certificate: Annotated[Path | None, typer.Option(help="PEM file of the server's certificate chain.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM file of the certificate's private key.")] = None,
+    insecure: Annotated[
+        bool | None, typer.Option("--insecure", help="Listen beyond this machine without TLS.")
+    ] = None,
+    load_models: Annotated[
+        bool | None, typer.Option("--load-models", help="Load the embedders now, not at their first request.")
+    ] = None,
 ) -> None:
     """Serve stores over gRPC until interrupted."""
     from lodex.service.server import serve_stores
 
-    serve_stores(stores, host=host, port=port, config=config, api_key_file=api_key_file)
+    names = ", ".join(word.partition("=")[0] for word in stores)
+    serve_stores(
+        stores,
+        on_ready=lambda address: print(f"serving {names} on {address}", flush=True),
+        host=host,
+        port=port,
+        config=config,
+        api_key_file=api_key_file,
+        tls_certificate=tls_certificate,
+        tls_key=tls_key,
+        insecure=insecure,
+        load_models=load_models,
+    )

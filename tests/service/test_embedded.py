@@ -147,10 +147,10 @@ def test_there_must_be_a_store(tmp_path: Path) -> None:
     assert not (tmp_path / "nothing").exists()
 
 
-def test_what_is_added_is_found(tmp_path: Path, byte_tokenizer: Path, documents: tuple[Document, ...]) -> None:
+def test_what_is_added_is_found(tmp_path: Path, documents: tuple[Document, ...]) -> None:
     """Adding publishes the documents and brings the indexes up to date; a duplicate leaves the store as it was."""
     with lodex.open(tmp_path / "docs", create=True) as db:
-        build_suffix_index(db.store, str(byte_tokenizer))
+        build_suffix_index(db.store)
         with pytest.raises(FailedPreconditionError):
             db.count("cat")
         assert db.add(documents[:2]).documents == 2

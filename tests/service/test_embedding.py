@@ -26,10 +26,11 @@ def inputs(*texts: str) -> list[common_pb2.TextOrTokens]:
 def test_vectors_are_those_of_the_embedder(client: Client) -> None:
     """Bit for bit, in the order of the texts, with what was cut."""
     served = client.embed(TEXTS, "passage")
-    direct = load_encoder("minilm").embed(TEXTS, TextKind.PASSAGE)
+    encoder = load_encoder("minilm")
+    direct = encoder.embed(TEXTS, TextKind.PASSAGE)
     np.testing.assert_array_equal(served.vectors, direct.vectors)
     assert served.truncated.tolist() == direct.truncated.tolist() == [False, False, True, False]
-    assert served.fingerprint == load_encoder("minilm").info.fingerprint
+    assert served.fingerprint == encoder.info.fingerprint
 
 
 def test_a_text_that_must_not_be_cut_fails_alone(client: Client) -> None:

@@ -86,6 +86,30 @@ def test_updating_keeps_the_configuration(store: Store, byte_tokenizer: Path, tm
     assert answers.provenance.segments_ok == 2
 
 
+def test_a_tokenizer_outlives_the_segment_that_kept_it(store: Store, byte_tokenizer: Path, tmp_path: Path) -> None:
+    """Replacing every document leaves a stream without parts, whose tokenizer an older version still has."""
+    copy = tmp_path / "tokenizer.json"
+    shutil.copy(byte_tokenizer, copy)
+    build_suffix_index(store, str(copy))
+    copy.unlink()
+    store.add([Document("a", "no fish"), Document("b", "none")], replace=True)
+    assert index_status(store.snapshot())[0].segments_ok == 0
+    update_indexes(store)
+    with lodex.open(store.path) as db:
+        assert db.count("fish")[0].count == 1
+
+
+def test_a_tokenizer_is_never_guessed(tmp_path: Path, byte_tokenizer: Path) -> None:
+    """A stream that never had a part is not built with what its name may stand for elsewhere."""
+    empty = Store.create(tmp_path / "empty")
+    build_suffix_index(empty, str(byte_tokenizer))
+    empty.add([Document("a", "fish")])
+    with pytest.raises(FailedPreconditionError, match="--tokenizer"):
+        update_indexes(empty)
+    build_suffix_index(empty, str(byte_tokenizer))
+    assert all(status.is_complete for status in index_status(empty.snapshot()))
+
+
 def test_updating_needs_the_very_embedder(store: Store, tmp_path: Path) -> None:
     """An embedder that is not known by name is asked for, not replaced by the default."""
     build_dense_index(store)

@@ -26,15 +26,16 @@ class FleetingCall(Call):
         super().check()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def models() -> Models:
-    """Those that are packaged."""
-    return Models()
+    """What is packaged, and a folder that is not there."""
+    return Models({"mine": Path("nowhere")})
 
 
 def test_an_empty_name_is_the_default(models: Models) -> None:
     """Another one has to be known; a path is never opened."""
     assert models.resolve("", "model") == models.default == "minilm"
+    assert models.resolve("mine", "model") == "mine"
     with pytest.raises(NotFoundError, match="minilm"):
         models.resolve("/etc", "model")
     with pytest.raises(InvalidArgumentError):
@@ -43,13 +44,12 @@ def test_an_empty_name_is_the_default(models: Models) -> None:
 
 def test_a_model_is_loaded_when_it_is_needed(models: Models) -> None:
     """Once, and known from then on."""
-    fresh = Models({"mine": Path("nowhere")})
-    assert fresh.names == ("minilm", "mine")
-    assert fresh.loaded("minilm") is None
-    assert fresh.load("minilm") is fresh.load("minilm")
-    assert fresh.loaded("minilm") == fresh.load("minilm").info
+    assert models.names == ("minilm", "mine")
+    assert models.loaded("minilm") is None
+    assert models.load("minilm") is models.load("minilm")
+    assert models.loaded("minilm") == models.load("minilm").info
     with pytest.raises(NotFoundError, match="nowhere"):
-        fresh.load("mine")
+        models.load("mine")
 
 
 def test_embedding_stops_when_nobody_waits(models: Models) -> None:
