@@ -45,6 +45,8 @@ class RetrievalHandler:
         require_built(request, _SEARCH)
         require_built(request.parameters, _PARAMETERS, "parameters")
         k = within(request.k if request.HasField("k") else _DEFAULT_K, 1, self._limits.max_k, "k")
+        parameters = request.parameters
+        nprobe = within(parameters.nprobe, 1, 2**31 - 1, "parameters.nprobe") if parameters.HasField("nprobe") else None
         view, index = await call.run(self._open_dense, request.target)
         if request.fingerprint not in ("", index.encoder.fingerprint):
             raise FingerprintMismatchError(
@@ -56,7 +58,7 @@ class RetrievalHandler:
         reply.info.sources.append(view.provenance(index.name))
         batch: Batch[Any]
         if request.HasField("vectors"):
-            batch = self._given_vectors(request, index)
+            batch = await call.run(self._given_vectors, request, index)
             vectors = np.stack(batch.values) if batch.values else np.empty((0, index.encoder.dimension), np.float32)
         else:
             batch = self._texts(request)
@@ -64,8 +66,6 @@ class RetrievalHandler:
             vectors = embeddings.vectors
             reply.info.usage.tokens = embeddings.tokens
         reply.info.usage.items = len(batch)
-        parameters = request.parameters
-        nprobe = within(parameters.nprobe, 1, 2**31 - 1, "parameters.nprobe") if parameters.HasField("nprobe") else None
 
         def answer() -> None:
             hits: list[list[Hit]] = []
