@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,26 +32,37 @@ SCHEMA = pa.schema(
     ]
 )
 
-# A run of letters longer than this counts as several words, and so does every character of a script that is written
-# without spaces: otherwise a page of Chinese or of base64 would be one "word" that no encoder reads whole.
+# A run longer than this counts as several words, and so does every character of a script that is written without
+# spaces: otherwise a page of Chinese or of base64 would be one "word" that no encoder reads whole.
 _MAX_WORD = 32
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]{{1,{_MAX_WORD}}}")
 _PLAIN_WORD = re.compile(r"\S+")
+# What an encoder's tokenizer makes of a word, nearly: 0.94 to 1.05 of its tokens on prose, abstracts and code
+# (docs/adr/0003).
+_PIECE = re.compile(r"[^\W_]{1,6}|[^\w\s]|_")
+_MAX_WORDS = 180
+_MAX_PIECES = 220
 _SENTENCE_END = tuple(".!?\u3002\uff01\uff1f")
 
 Span = tuple[int, int]
 
 
 def chunk_180w(text: str) -> Iterator[Span]:
-    """At most 180 words, ended at a paragraph or else at a sentence where one ends in the second half of the window."""
-    words = [match.span() for match in _WORD.finditer(text)]
-    limit = 180
+    """At most 180 words, fewer where they are long or full of punctuation, so that a 256-token encoder reads them all.
+
+    A passage ends at a paragraph, or else at a sentence, where one ends in the second half of the window.
+    """
+    words, pieces = [], [0]
+    for match in _WORD.finditer(text):
+        words.append(match.span())
+        pieces.append(pieces[-1] + len(_PIECE.findall(match[0])))
     start = 0
     while start < len(words):
-        stop = min(start + limit, len(words))
+        whole = bisect_right(pieces, pieces[start] + _MAX_PIECES, lo=start + 1) - 1
+        stop = min(max(whole, start + 1), start + _MAX_WORDS, len(words))
         if stop < len(words):
-            stop = _best_cut(text, words, start + limit // 2, stop)
+            stop = _best_cut(text, words, start + (stop - start) // 2, stop)
         yield words[start][0], words[stop - 1][1]
         start = stop
 

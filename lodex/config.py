@@ -88,6 +88,11 @@ class ServeSettings(BaseSettings):
         except ValueError:
             return self.host == "localhost"
 
+    def address(self, port: int) -> str:
+        """The address with a port, an IPv6 one in brackets."""
+        host = self.host.strip("[]")
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
     def read_api_key(self) -> str | None:
         """The API key that is set or that stands in the file, None where requests need none."""
         if self.api_key is not None:

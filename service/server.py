@@ -68,7 +68,7 @@ class Server:
             for name in self._application.models.names:
                 load = self._application.models.load
                 await asyncio.get_running_loop().run_in_executor(self._workers.for_model(name), load, name)
-        wanted = f"{self._settings.host}:{self._settings.port}"
+        wanted = self._settings.address(self._settings.port)
         credentials = self._credentials()
         try:
             if credentials is None:
@@ -79,7 +79,7 @@ class Server:
             raise AlreadyExistsError(f"cannot listen on {wanted}: another server has it, or it is not ours") from error
         await self._set_health(_SERVING)
         await self._server.start()
-        self.address = f"{self._settings.host}:{port}"
+        self.address = self._settings.address(port)
         return self.address
 
     async def wait(self) -> None:

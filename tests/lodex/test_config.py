@@ -102,6 +102,12 @@ def test_loopback_needs_no_key(host: str) -> None:
     assert load_settings({"host": host}).is_loopback
 
 
+def test_an_ipv6_address_stands_in_brackets() -> None:
+    """Given with or without them."""
+    assert load_settings({"host": "::1"}).address(7) == load_settings({"host": "[::1]"}).address(7) == "[::1]:7"
+    assert load_settings({"host": "localhost"}).address(7) == "localhost:7"
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org"])
 def test_beyond_this_machine_a_key_and_tls_are_needed(host: str) -> None:
     """Or the word that the network itself is safe."""
