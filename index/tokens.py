@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -199,12 +199,18 @@ class TokenStream:
         """The tokenizer that made this stream, from the copy beside it."""
         path = self._artefact.file(TOKENIZER_FILE)
         try:
-            tokenizer = Tokenizer(path.read_text(encoding="utf-8"), self.tokenizer_name, self.eos_id)
+            tokenizer = _open_tokenizer(path.read_text(encoding="utf-8"), self.tokenizer_name, self.eos_id)
         except (InvalidArgumentError, UnicodeDecodeError) as error:
             raise DataLossError(f"{path} cannot be read: {error}") from error
         if tokenizer.fingerprint != self.tokenizer_fingerprint:
             raise DataLossError(f"{path} is {tokenizer.fingerprint}, the stream is of {self.tokenizer_fingerprint}")
         return tokenizer
+
+
+@lru_cache(maxsize=8)
+def _open_tokenizer(json_text: str, name: str, eos_id: int) -> Tokenizer:
+    """The segments of a store, and its versions, share one tokenizer: loading it costs more than a thousand queries."""
+    return Tokenizer(json_text, name, eos_id)
 
 
 def _map(path: Path, dtype: np.dtype[Any], count: int) -> npt.NDArray[Any]:

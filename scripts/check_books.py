@@ -3,9 +3,9 @@
     scripts/check_books.py [--data ../shared/data] [--store FOLDER] [--chunking 180w] [--seed 1]
 
 Ingests the books (and two smaller English corpora) of LODEX_DATA in three commands, of which the last runs while the
-server answers; builds the suffix and the dense index; asks every kind of question before and after; compares 200 counts
-with a naive count over the documents' own tokens; and measures how long it takes to fetch a passage by id. Exits 1 where
-a reply disagrees with the version that it names, or a count with the naive one.
+server answers; builds the suffix and the dense index; asks every kind of question before and after; compares 200
+counts with a naive count over the documents' own tokens; and measures how long it takes to fetch a passage by id.
+Exits 1 where a reply disagrees with the version that it names, or a count with the naive one.
 """
 
 from __future__ import annotations

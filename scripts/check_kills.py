@@ -2,11 +2,11 @@
 
     scripts/check_kills.py [--kills 50] [--seed 1] [--documents 300]
 
-For each command: a fresh copy of the store before it, SIGKILL of the whole process group after a random share of the
-time that the command takes, then: the store opens at its version before (or, if the kill came after publishing, at the
-next one), it verifies byte for byte, and the same command run again makes a store with the same segments and artefacts
-as one that was never killed. Prints, for each command, how many kills fell before the first write, inside a write and
-after it.
+For each command: a fresh copy of the store before it, SIGKILL of the whole process group at a random moment between
+shortly before its first write and its end, then: the store opens at its version before (or, if the kill came after
+publishing, at the next one), it verifies byte for byte, and the same command run again makes a store with the same
+segments and artefacts as one that was never killed. Prints, for each command, how many kills fell before the first
+write, inside a write and after it.
 """
 
 from __future__ import annotations
@@ -55,9 +55,11 @@ def main() -> None:
         for name, command in steps.items():
             before = work / f"before-{name}"
             shutil.copytree(store, before, symlinks=True)
-            seconds = run(command, store)
+            window = run_watched(command, store)
             if arguments.only in (None, name):
-                failures += check(name, command, before, store, seconds, arguments.kills, rng)
+                failures += check(name, command, before, store, window, arguments.kills, rng)
+            if arguments.only == name:
+                break
     sys.exit(1 if failures else 0)
 
 
@@ -75,13 +77,27 @@ def arguments_for(command: list[str], store: Path) -> list[str]:
     return [sys.executable, "-m", "lodex.cli", *(str(store) if word == "STORE" else word for word in command)]
 
 
-def run(command: list[str], store: Path) -> float:
-    """Run a step to its end; returns its seconds."""
-    start = time.monotonic()
+def run(command: list[str], store: Path) -> None:
+    """Run a step to its end."""
     done = subprocess.run(arguments_for(command, store), capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed: {done.stderr}")
-    return time.monotonic() - start
+
+
+def run_watched(command: list[str], store: Path) -> tuple[float, float]:
+    """Run a step to its end; returns the seconds after which it first wrote into the store, and ended."""
+    before = set(store.rglob("*"))
+    start = time.monotonic()
+    process = subprocess.Popen(arguments_for(command, store), stdout=subprocess.DEVNULL)
+    first_write = None
+    while process.poll() is None:
+        if first_write is None and set(store.rglob("*")) != before:
+            first_write = time.monotonic() - start
+        time.sleep(0.005)
+    if process.returncode:
+        sys.exit(f"{' '.join(command)} failed")
+    ended = time.monotonic() - start
+    return first_write or ended, ended
 
 
 def content(root: Path) -> tuple[list[str], dict[str, list[str]]]:
@@ -92,7 +108,13 @@ def content(root: Path) -> tuple[list[str], dict[str, list[str]]]:
 
 
 def check(
-    name: str, command: list[str], before: Path, reference: Path, seconds: float, kills: int, rng: random.Random
+    name: str,
+    command: list[str],
+    before: Path,
+    reference: Path,
+    window: tuple[float, float],
+    kills: int,
+    rng: random.Random,
 ) -> int:
     """Kill one step `kills` times; returns how many of them lost something."""
     moments: Counter[str] = Counter()
@@ -107,7 +129,7 @@ def check(
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        time.sleep(rng.uniform(0, seconds))
+        time.sleep(rng.uniform(0.8 * window[0], window[1]))
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         version = newest_version(store)
@@ -127,7 +149,10 @@ def check(
             print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
         shutil.rmtree(store)
     shares = ", ".join(f"{count} {what}" for what, count in sorted(moments.items()))
-    print(f"{name}: {kills} kills within {seconds:.1f} s ({shares}): {kills - failures} recovered, {failures} failed")
+    print(
+        f"{name}: {kills} kills from {window[0]:.1f} to {window[1]:.1f} s ({shares}): "
+        f"{kills - failures} recovered, {failures} failed"
+    )
     return failures
 
 

@@ -19,9 +19,7 @@ def serve(
     api_key_file: Annotated[Path | None, typer.Option(help="File that holds the API key to require.")] = None,
     tls_certificate: Annotated[Path | None, typer.Option(help="PEM file of the server's certificate chain.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="PEM file of the certificate's private key.")] = None,
-    insecure: Annotated[
-        bool | None, typer.Option("--insecure", help="Listen beyond this machine without TLS.")
-    ] = None,
+    insecure: Annotated[bool | None, typer.Option("--insecure", help="Listen beyond this machine without TLS.")] = None,
     load_models: Annotated[
         bool | None, typer.Option("--load-models", help="Load the embedders now, not at their first request.")
     ] = None,

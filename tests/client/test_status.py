@@ -13,9 +13,11 @@ from lodex.errors import LodexError
 
 
 def tree(cls: type[LodexError] = LodexError) -> Iterator[type[LodexError]]:
+    """The classes of lodex.errors; one that a room defines below them travels as its parent."""
     yield cls
     for below in cls.__subclasses__():
-        yield from tree(below)
+        if below.__module__ == LodexError.__module__:
+            yield from tree(below)
 
 
 def status(
