@@ -16,6 +16,8 @@ def open_batches(path: Path, schema: pa.Schema) -> list[pa.RecordBatch]:
         if not reader.schema.equals(schema):
             raise DataLossError(f"{path} has columns {reader.schema.names}, expected {schema.names}")
         return [reader.get_batch(i) for i in range(reader.num_record_batches)]
+    except PermissionError:
+        raise
     except (pa.ArrowException, OSError) as error:
         raise DataLossError(f"{path} cannot be read: {error}") from error
 

@@ -45,17 +45,23 @@ def build_index(store: Store, name: str, builder: Builder, progress: Progress | 
     """Build what `name` lacks and publish it; returns the version that has it, the present one if nothing lacked.
 
     Parts that an interrupted run finished are found by their receipts and not built again. Raises AlreadyExistsError
-    where `name` is an index of another kind or configuration, FailedPreconditionError where a dependency lacks a part.
+    where `name` is an index of another kind or configuration, FailedPreconditionError where a dependency is not there.
+    Segments that a dependency does not cover yet are left out.
     """
     snapshot = store.snapshot()
     entry = snapshot.manifest.indexes.get(name)
     _require_same(name, entry, builder)
+    for dependency in builder.depends_on:
+        if dependency not in snapshot.manifest.indexes:
+            raise FailedPreconditionError(f"index {name!r} needs {dependency!r}, which is not built yet")
     parts: dict[str, PartEntry] = {}
     for segment in snapshot.segments:
-        if entry is not None and segment.id in entry.parts:
+        inputs = [snapshot.part(dependency, segment) for dependency in builder.depends_on]
+        ready = tuple(artefact for artefact in inputs if artefact is not None)
+        # A segment that another writer published since the dependency was built is left for the next build.
+        if len(ready) < len(inputs) or (entry is not None and segment.id in entry.parts):
             continue
-        inputs = tuple(_require_part(snapshot, dependency, segment, name) for dependency in builder.depends_on)
-        artefact = _build_part(store, segment, inputs, builder, progress or Silent())
+        artefact = _build_part(store, segment, ready, builder, progress or Silent())
         parts[segment.id] = PartEntry(artefact.id, checksum_bytes((artefact.path / RECEIPT).read_bytes()))
     if entry is not None and not parts:
         return snapshot
@@ -80,15 +86,6 @@ def _require_same(name: str, entry: IndexEntry | None, builder: Builder) -> None
         f"index {name!r} is there with another configuration: it has {entry.kind} {dict(entry.config)}, "
         f"asked for was {builder.kind} {dict(builder.config)}; choose another --name"
     )
-
-
-def _require_part(snapshot: Snapshot, dependency: str, segment: Segment, name: str) -> Artefact:
-    part = snapshot.part(dependency, segment) if dependency in snapshot.manifest.indexes else None
-    if part is None:
-        raise FailedPreconditionError(
-            f"index {name!r} needs {dependency!r}, which is not built for segment {segment.id}"
-        )
-    return part
 
 
 def _with_parts(latest: Manifest, name: str, builder: Builder, parts: Mapping[str, PartEntry]) -> Manifest:

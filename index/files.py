@@ -63,13 +63,17 @@ def publish_new_file(path: Path, data: bytes) -> bool:
     temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
     try:
         with temporary.open("xb") as file:
+            # Locked while its writer lives, as a temporary folder is. A sweep may still come before the lock.
+            fcntl.flock(file, fcntl.LOCK_EX)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            return False
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                return False
+            except FileNotFoundError:
+                return publish_new_file(path, data)
         sync_directory(path.parent)
         return True
     except OSError as error:
@@ -142,7 +146,7 @@ class Staging:
 
 
 def sweep_abandoned(parent: Path) -> int:
-    """Remove the temporary folders under `parent` whose owners are gone; returns how many."""
+    """Remove the temporary files and folders under `parent` whose owners are gone; returns how many."""
     removed = 0
     for path in parent.glob(f"{_TEMPORARY}*"):
         try:
@@ -156,7 +160,9 @@ def sweep_abandoned(parent: Path) -> int:
         else:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
-                removed += 1
+            else:
+                path.unlink(missing_ok=True)
+            removed += 1
         finally:
             os.close(descriptor)
     return removed

@@ -64,9 +64,8 @@ class SegmentWriter:
         """Bytes of UTF-8 text so far."""
         return self._text.length
 
-    def append(self, document: Document) -> int:
-        """Write a document and return its row. InputError for one that cannot be stored; nothing is written then."""
-        text, fields = _encode(document)
+    def append(self, text: bytes, fields: tuple[str, ...]) -> int:
+        """Write a document as `encode_document` gives it, and return its row."""
         begin = self._text.length
         self._text.append(text)
         self._batch.append((*fields, begin, self._text.length))
@@ -115,8 +114,10 @@ class SegmentWriter:
         self._staging.close()
 
 
-def _encode(document: Document) -> tuple[bytes, tuple[str, ...]]:
+def encode_document(document: Document) -> tuple[bytes, tuple[str, ...]]:
     """A document's text as UTF-8 and its fields as strings; InputError names the field that cannot be stored."""
+    if not isinstance(document.text, str):
+        raise InputError(f"document {document.doc_id!r}: text must be a string, not {type(document.text).__name__}")
     try:
         text = document.text.encode()
     except UnicodeEncodeError as error:

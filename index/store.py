@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lodex.errors import AlreadyExistsError, DataLossError, NotFoundError
-from lodex.index.files import storage_error
+from lodex.index.files import storage_error, sweep_abandoned
 from lodex.index.jobs import artefact_path
 from lodex.index.manifest import (
     IndexEntry,
@@ -134,6 +134,7 @@ class Store:
 
         `change` may be called several times and sets neither version nor parent.
         """
+        sweep_abandoned(self.path / "manifests")
         while True:
             latest = read_manifest(self.path, newest_version(self.path))
             following = replace(change(latest), version=latest.version + 1, parent=latest.version)

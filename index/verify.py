@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lodex.errors import DataLossError
+from lodex.errors import DataLossError, NotFoundError
 from lodex.index.jobs import artefact_path
 from lodex.index.manifest import Manifest, newest_version, read_manifest
 from lodex.index.receipt import Artefact, read_receipt
@@ -30,7 +30,10 @@ def verify_store(root: Path, version: int | None = None, progress: Progress | No
     can be named, and NotFoundError is raised where there is no such version.
     """
     progress = progress or Silent()
-    manifest = read_manifest(root, newest_version(root) if version is None else version)
+    newest = newest_version(root)
+    if not newest:
+        raise NotFoundError(f"no store at {root}: it has no manifests")
+    manifest = read_manifest(root, newest if version is None else version)
     folders = total = 0
     damaged: list[str] = []
     parts = list(_folders(root, manifest))

@@ -14,7 +14,7 @@ from lodex.errors import ConflictError, DuplicateDocumentError
 from lodex.index.files import checksum_bytes, sweep_abandoned
 from lodex.index.manifest import Manifest, SegmentEntry
 from lodex.index.receipt import RECEIPT
-from lodex.index.segment import Segment, SegmentWriter
+from lodex.index.segment import Segment, SegmentWriter, encode_document
 from lodex.types import Document
 
 if TYPE_CHECKING:
@@ -51,8 +51,10 @@ class StoreWriter:
         self._closed: list[Segment] = []
         self._open: SegmentWriter | None = None
         self._open_rows: dict[str, int] = {}
+        # Rows that a later document replaced: of the store's segments by id, of this writer's own by their place.
+        # An id does not tell these apart: it is an address of content, and equal content may be written again.
         self._superseded: dict[str, set[int]] = {}
-        self._superseded_open: set[int] = set()
+        self._superseded_here: list[set[int]] = [set()]
         self.documents = 0
         self.replaced = 0
         self.text_bytes = 0
@@ -60,39 +62,40 @@ class StoreWriter:
 
     def add(self, document: Document) -> None:
         """Write one document. InputError or DuplicateDocumentError leave the writer usable."""
+        text, fields = encode_document(document)
         earlier = self._find(document.doc_id)
         if earlier is not None and not self._replace:
-            raise DuplicateDocumentError(
-                f"doc_id {document.doc_id!r} is already {earlier[0]}; use --replace to replace it"
-            )
+            place = "in the store" if isinstance(earlier[0], str) else "in this input"
+            raise DuplicateDocumentError(f"doc_id {document.doc_id!r} is already {place}; use --replace to replace it")
         if self._open is None:
             self._open = SegmentWriter(self._root)
-        before = self._open.text_bytes
-        row = self._open.append(document)
+        self._open_rows[document.doc_id] = self._open.append(text, fields)
         if earlier is not None:
-            self._supersede(*earlier[1:])
-        self._open_rows[document.doc_id] = row
+            self._supersede(*earlier)
         self.documents += 1
-        self.text_bytes += self._open.text_bytes - before
+        self.text_bytes += len(text)
         if self._open.text_bytes >= self._segment_bytes or self._open.num_documents >= SEGMENT_DOCUMENTS:
             self._close_segment()
 
-    def _find(self, doc_id: str) -> tuple[str, str, int] | None:
-        """Where a doc_id already stands: in words, the segment's id ("" for the open one) and the row."""
+    def _find(self, doc_id: str) -> tuple[str | int, int] | None:
+        """Where a doc_id stands: the id of a segment of the store, or the place of one written here, and the row."""
         if doc_id in self._open_rows:
-            return "in this input", "", self._open_rows[doc_id]
-        for place, segments in (("in this input", self._closed), ("in the store", self._base.segments)):
-            for segment in segments:
-                row = segment.row_of(doc_id)
-                if row is not None and row not in self._superseded.get(segment.id, ()):
-                    return place, segment.id, row
+            return len(self._closed), self._open_rows[doc_id]
+        for place, segment in enumerate(self._closed):
+            row = segment.row_of(doc_id)
+            if row is not None and row not in self._superseded_here[place]:
+                return place, row
+        for segment in self._base.segments:
+            row = segment.row_of(doc_id)
+            if row is not None and row not in self._superseded.get(segment.id, ()):
+                return segment.id, row
         return None
 
-    def _supersede(self, segment_id: str, row: int) -> None:
-        if segment_id:
-            self._superseded.setdefault(segment_id, set()).add(row)
+    def _supersede(self, segment: str | int, row: int) -> None:
+        if isinstance(segment, str):
+            self._superseded.setdefault(segment, set()).add(row)
         else:
-            self._superseded_open.add(row)
+            self._superseded_here[segment].add(row)
         self.replaced += 1
 
     def _close_segment(self) -> None:
@@ -102,9 +105,7 @@ class StoreWriter:
         self._open = None
         self._open_rows.clear()
         self._closed.append(Segment(artefact.path, artefact.receipt))
-        if self._superseded_open:
-            self._superseded[artefact.id] = self._superseded_open
-            self._superseded_open = set()
+        self._superseded_here.append(set())
 
     def commit(self) -> AddResult:
         """Publish everything added so far as the next version, on top of whatever other writers published meanwhile.
@@ -115,13 +116,13 @@ class StoreWriter:
         self._close_segment()
         if not self.documents:
             return AddResult(self._base.version, 0, 0, 0)
-        survivors: dict[str, Segment | None] = {}
+        survivors: dict[tuple[str, frozenset[int]], Segment | None] = {}
         snapshot = self._store.commit(lambda latest: self._rebase(latest, survivors))
         result = AddResult(snapshot.version, self.documents, self.replaced, self.text_bytes)
         self._closed.clear()
         return result
 
-    def _rebase(self, latest: Manifest, survivors: dict[str, Segment | None]) -> Manifest:
+    def _rebase(self, latest: Manifest, survivors: dict[tuple[str, frozenset[int]], Segment | None]) -> Manifest:
         """What follows `latest` with these documents; `survivors` keeps rewritten segments between calls."""
         known = {segment.id for segment in self._base.segments}
         present = {entry.id for entry in latest.segments}
@@ -131,25 +132,25 @@ class StoreWriter:
         for segment_id in self._superseded:
             if segment_id in known and segment_id not in present:
                 raise ConflictError(f"segment {segment_id}, with documents to replace, was rewritten by another writer")
-        entries = []
-        for segment in (*map(self._store.open_segment, latest.segments), *self._closed):
-            rows = self._superseded.get(segment.id)
-            kept = segment
-            if rows:
-                key = f"{segment.id}:{len(rows)}"
-                if key not in survivors:
-                    survivors[key] = rewrite_without(self._root, segment, rows)
-                rewritten = survivors[key]
-                if rewritten is None:
-                    continue
-                kept = rewritten
-            entries.append(segment_entry(kept))
-        ids = {entry.id for entry in entries}
+        theirs = [(s, self._superseded.get(s.id, set())) for s in map(self._store.open_segment, latest.segments)]
+        kept = []
+        for segment, rows in (*theirs, *zip(self._closed, self._superseded_here, strict=False)):
+            key = (segment.id, frozenset(rows))
+            if rows and key not in survivors:
+                survivors[key] = rewrite_without(self._root, segment, rows)
+            survivor = survivors[key] if rows else segment
+            if survivor is not None:
+                kept.append(segment_entry(survivor))
+        before = sum(entry.documents for entry in latest.segments)
+        lost = before + self.documents - self.replaced - sum(entry.documents for entry in kept)
+        assert not lost, f"{lost} documents would be lost by this commit; this is a bug"
+        ids = {entry.id for entry in kept}
+        assert len(ids) == len(kept), "a segment would stand twice in a version; this is a bug"
         indexes = {
             name: replace(entry, parts={s: part for s, part in entry.parts.items() if s in ids})
             for name, entry in latest.indexes.items()
         }
-        return replace(latest, segments=tuple(entries), indexes=indexes)
+        return replace(latest, segments=tuple(kept), indexes=indexes)
 
     def _meet(self, other: Segment) -> None:
         """Settle the doc_ids that a segment of another writer has in common with this one's."""
@@ -186,7 +187,7 @@ def rewrite_without(root: Path, segment: Segment, rows: set[int]) -> Segment | N
     writer = SegmentWriter(root)
     try:
         for document in _documents_without(segment, rows):
-            writer.append(document)
+            writer.append(*encode_document(document))
         if not writer.num_documents:
             return None
         artefact = writer.publish()

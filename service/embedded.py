@@ -20,7 +20,7 @@ from lodex.index.writer import AddResult
 from lodex.service.application import Application
 from lodex.service.call import Call
 from lodex.service.catalog import Catalog
-from lodex.service.indexing import update_indexes
+from lodex.service.indexing import build_with, index_builders
 from lodex.service.models import Models
 from lodex.service.status import as_lodex_error
 from lodex.types import Document
@@ -85,10 +85,12 @@ class OpenStore(StoreView):
     def add(self, documents: Iterable[Document], *, replace: bool = False) -> AddResult:
         """Add documents as one version, all of them or none, then bring the indexes of the store up to date.
 
-        Raises as `Store.add` does: DuplicateDocumentError for a doc_id that is there, unless it is to be replaced.
+        Raises as `Store.add` does: DuplicateDocumentError for a doc_id that is there, unless it is to be replaced. What
+        the indexes need is looked for first: FailedPreconditionError for an embedder that is not here adds nothing.
         """
+        builders = index_builders(self.store, self._models)
         result = self.store.add(documents, replace=replace)
-        update_indexes(self.store, models=self._models)
+        build_with(self.store, builders)
         return result
 
     def close(self) -> None:

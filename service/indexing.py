@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from lodex.embed.registry import DEFAULT_ENCODER
@@ -56,8 +56,8 @@ def build_suffix_index(
 ) -> Snapshot:
     """Encode every document as tokens, and sort the suffixes; the stream is called after the tokenizer."""
     loaded = Tokenizer.load(tokenizer)
-    build_index(store, loaded.name, TokensBuilder(loaded), progress)
-    return build_index(store, name, SuffixBuilder(loaded.name), progress)
+    build_with(store, {loaded.name: TokensBuilder(loaded), name: SuffixBuilder(loaded.name)}, progress)
+    return store.snapshot()
 
 
 def build_dense_index(
@@ -75,11 +75,10 @@ def build_dense_index(
     """
     from lodex.embed.registry import load_encoder  # torch is imported only where something is embedded
 
-    build_passages(store, chunking, progress)
     encoder = load_encoder(model)
-    return build_index(
-        store, name, DenseBuilder(chunking, encoder.info, encoder.embed_passages, ivf_from=ivf_from), progress
-    )
+    dense = DenseBuilder(chunking, encoder.info, encoder.embed_passages, ivf_from=ivf_from)
+    build_with(store, {chunking: PassagesBuilder(chunking), name: dense}, progress)
+    return store.snapshot()
 
 
 def index_status(snapshot: Snapshot) -> list[IndexStatus]:
@@ -94,14 +93,39 @@ def index_status(snapshot: Snapshot) -> list[IndexStatus]:
 def update_indexes(store: Store, progress: Progress | None = None, models: Models | None = None) -> tuple[str, ...]:
     """Build what any index lacks, with the configuration it has; returns the names of those that lacked something.
 
-    An index whose tokenizer or embedder is no more there as it was raises FailedPreconditionError or
-    AlreadyExistsError; what was built before it stays built.
+    An index whose tokenizer or embedder is no more there as it was raises FailedPreconditionError before anything is
+    built. Segments that others publish meanwhile are built too.
     """
+    lacking = [status.name for status in index_status(store.snapshot()) if not status.is_complete]
+    return build_with(store, index_builders(store, models), progress) if lacking else ()
+
+
+def index_builders(store: Store, models: Models | None = None) -> dict[str, Builder]:
+    """What builds each index of the store, dependencies first; FailedPreconditionError where something is not there."""
     snapshot = store.snapshot()
-    lacking = [status.name for status in index_status(snapshot) if not status.is_complete]
-    for name in lacking:
-        build_index(store, name, _builder_of(store, snapshot, name, models or Models()), progress)
-    return tuple(lacking)
+    models = models or Models()
+    return {name: _builder_of(store, snapshot, name, models) for name, _ in _dependencies_first(snapshot)}
+
+
+def build_with(store: Store, builders: Mapping[str, Builder], progress: Progress | None = None) -> tuple[str, ...]:
+    """Build each index in turn, and again what other writers publish meanwhile; the names of those that lacked."""
+    lacking = _lacking(store.snapshot(), builders)
+    for _ in range(_MAX_ROUNDS):
+        version = store.version
+        for name, builder in builders.items():
+            build_index(store, name, builder, progress)
+        if store.version == version or not _lacking(store.snapshot(), builders):
+            break
+    return lacking
+
+
+# Against a writer that publishes faster than indexes are built; the rest is for the next update.
+_MAX_ROUNDS = 10
+
+
+def _lacking(snapshot: Snapshot, builders: Mapping[str, Builder]) -> tuple[str, ...]:
+    complete = {status.name for status in index_status(snapshot) if status.is_complete}
+    return tuple(name for name in builders if name not in complete)
 
 
 _ORDER = ("passages", "tokens", "suffix", "dense")

@@ -90,6 +90,28 @@ def test_replace_takes_the_place_of_the_earlier_document(tmp_path: Path, segment
     assert before.get("doc-2").text == "text of document 2"
 
 
+def test_replacing_by_the_same_content_keeps_it(tmp_path: Path) -> None:
+    """A new segment with the address of an old one takes its place; nothing is lost, by one writer or by two."""
+    store = Store.create(tmp_path / "store")
+    store.add(documents(0, 3))
+    assert store.add(documents(0, 3), replace=True).replaced == 3
+    assert list(store) == documents(0, 3)
+    with store.writer(replace=True) as first, store.writer(replace=True) as second:
+        for writer in (first, second):
+            writer.add(Document("shared", "text"))
+        first.commit()
+        second.commit()
+    assert list(store) == [*documents(0, 3), Document("shared", "text")]
+
+
+def test_replacing_within_one_input_keeps_the_last(tmp_path: Path) -> None:
+    """Documents that come again, each in a segment of its own, stand once, where they came last."""
+    store = Store.create(tmp_path / "store")
+    repeated = [Document("a", "x"), Document("b", "y"), Document("a", "x"), Document("b", "z"), Document("b", "z")]
+    assert store.add(repeated, replace=True, segment_bytes=1).replaced == 3
+    assert list(store) == [Document("a", "x"), Document("b", "z")]
+
+
 def test_replacing_a_whole_segment_leaves_no_empty_one(tmp_path: Path) -> None:
     """A segment with nothing left goes."""
     store = Store.create(tmp_path / "store")
@@ -110,6 +132,8 @@ def test_replacing_a_whole_segment_leaves_no_empty_one(tmp_path: Path) -> None:
         (Document("a", "x", metadata={"x": float("nan")}), "metadata is not JSON"),
         (Document("a", "x", metadata={"x": object()}), "metadata is not JSON"),
         (Document("a", "x", title=3), "title must be a string"),
+        (Document("a", b"x"), "text must be a string"),
+        (Document(3, "x"), "doc_id must be a string"),
     ],
 )
 def test_what_cannot_be_stored_is_refused_by_field(tmp_path: Path, document: Document, message: str) -> None:
