@@ -12,6 +12,8 @@ from lodex.errors import InvalidArgumentError
 
 # A text is tokenised no further than this many characters a token, unless that gives too few tokens.
 _CHARACTERS_PER_TOKEN = 32
+# The tokenizer's own record of a text is many times the size of its ids.
+_TEXTS_AT_ONCE = 256
 
 
 class BertTokens:
@@ -51,7 +53,8 @@ class BertTokens:
         return text[:end] if end > 0 else text
 
     def _encode_whole(self, texts: list[str]) -> list[list[int]]:
-        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts)]
+        slices = (texts[start : start + _TEXTS_AT_ONCE] for start in range(0, len(texts), _TEXTS_AT_ONCE))
+        return [encoding.ids for part in slices for encoding in self._tokenizer.encode_batch_fast(part)]
 
 
 def _refuse_surrogates(texts: Sequence[str]) -> None:

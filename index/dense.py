@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lodex.errors import DimensionMismatchError, FingerprintMismatchError, InvalidArgumentError
+from lodex.errors import DimensionMismatchError, FailedPreconditionError, FingerprintMismatchError, InvalidArgumentError
 from lodex.index.dense_build import KIND, read_encoder
 from lodex.index.dense_part import DensePart
 from lodex.index.passages import PassageTable
@@ -43,6 +43,10 @@ class DenseIndex:
         built = [(segment, part) for segment, part in snapshot.parts(name) if part is not None]
         self.segments_ok = len(built)
         self.segments_total = len(snapshot.segments)
+        if snapshot.segments and not built:
+            raise FailedPreconditionError(
+                f"index {name!r} has no segment yet in version {snapshot.version}; run: lodex index update STORE"
+            )
         self._tables: list[PassageTable] = [snapshot.passages(segment, self.chunking) for segment, _ in built]
         self._parts = [
             DensePart(part, table, self.encoder.dimension) for (_, part), table in zip(built, self._tables, strict=True)

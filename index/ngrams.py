@@ -49,7 +49,9 @@ class NgramIndex:
         self._parts = tuple(_open_parts(snapshot, name, self.stream_name))
         self.segments_ok, self.segments_total = len(self._parts), len(snapshot.segments)
         if not self._parts:
-            raise FailedPreconditionError(f"index {name!r} has no segment yet in version {snapshot.version}")
+            raise FailedPreconditionError(
+                f"index {name!r} has no segment yet in version {snapshot.version}; run: lodex index update STORE"
+            )
         self.tokenizer = self._parts[0].stream.tokenizer
         self.vocabulary = Vocabulary.of(self._parts[0].stream)
 

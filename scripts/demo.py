@@ -17,14 +17,20 @@ import time
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from lodex import Client
 from lodex.errors import UnavailableError
 from lodex.index.manifest import newest_version
 from lodex.types import TextKind
 
-console = Console(highlight=False)
+console = Console(markup=False, highlight=False, emoji=False)
 LODEX = [sys.executable, "-m", "lodex.cli"]
+
+
+def say(*parts: str | tuple[str, str]) -> None:
+    """Print a line of texts, or of pairs of a text and its style."""
+    console.print(Text.assemble(*parts), soft_wrap=True)
 
 
 def main() -> None:
@@ -42,7 +48,7 @@ def main() -> None:
     start = time.monotonic()
     build(docs, "python-docs", "suffix", "dense")
     build(source, "python-source", "suffix")
-    console.print(f"\n[dim]Both stores are ready after {time.monotonic() - start:.0f} s.[/dim]")
+    say((f"\nBoth stores are ready after {time.monotonic() - start:.0f} s.", "dim"))
 
     server, address = serve(arguments.folder, docs=docs, source=source)
     try:
@@ -55,7 +61,7 @@ def main() -> None:
         explain(address, server.pid)
     else:
         stop(server)
-        console.print("\n[dim]The server has stopped. Run with --keep to leave it running.[/dim]")
+        say(("\nThe server has stopped. Run with --keep to leave it running.", "dim"))
 
 
 def build(store: Path, source: str, *indexes: str) -> None:
@@ -69,7 +75,7 @@ def build(store: Path, source: str, *indexes: str) -> None:
 
 def run(*words: str) -> None:
     """Show a command of the command line and run it."""
-    console.print(f"\n[bold]$ lodex {' '.join(words)}[/bold]")
+    say((f"\n$ lodex {' '.join(words)}", "bold"))
     sys.stdout.flush()
     subprocess.run([*LODEX, *words], check=True)
 
@@ -77,7 +83,7 @@ def run(*words: str) -> None:
 def serve(folder: Path, **stores: Path) -> tuple[subprocess.Popen[str], str]:
     """Start one server over the stores on a free port; returns it and its address."""
     words = ["serve", *(f"{name}={path}" for name, path in stores.items()), "--port", "0"]
-    console.print(f"\n[bold]$ lodex {' '.join(words)}[/bold]")
+    say((f"\n$ lodex {' '.join(words)}", "bold"))
     log = (folder / "server.log").open("w")
     server = subprocess.Popen([*LODEX, *words], stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
     assert server.stdout is not None, "the server was started with a pipe"
@@ -85,7 +91,7 @@ def serve(folder: Path, **stores: Path) -> tuple[subprocess.Popen[str], str]:
     if not line:
         server.wait()
         raise UnavailableError(f"the server did not start; see {log.name}")
-    console.print(line)
+    say(line)
     return server, line.rsplit(" ", 1)[-1]
 
 
@@ -94,28 +100,26 @@ def ask(client: Client) -> None:
     heading("What is served")
     for store in client.stores():
         names = ", ".join(f"{index.name} ({index.kind}, {index.entries:,} entries)" for index in store.indexes)
-        console.print(f"{store.name}: {store.documents:,} documents, {store.text_bytes / 1e6:.1f} MB of text; {names}")
+        say(f"{store.name}: {store.documents:,} documents, {store.text_bytes / 1e6:.1f} MB of text; {names}")
 
     question = "how do I read a file line by line?"
     heading(f"By meaning: {question!r} (docs)")
     for hit in client.search("docs", [question], k=3)[0]:
-        console.print(f"[cyan]{hit.score:.3f}  {hit.passage.id}[/cyan]")
-        console.print("       " + " ".join(hit.passage.text.split())[:240], markup=False)
+        say((f"{hit.score:.3f}  {hit.passage.id}", "cyan"))
+        say("       " + " ".join(hit.passage.text.split())[:240])
 
     heading("By exact words: how often? (source)")
     ngrams = ["for line in", "import os", "return self", "def __init__(self", "raise NotImplementedError", "goto"]
     counts = client.count("source", ngrams)
     for ngram, answer in zip(ngrams, counts, strict=True):
-        console.print(f"{answer.count:8,}  {ngram}", markup=False)
+        say(f"{answer.count:8,}  {ngram}")
 
     heading("What follows exactly 'import os' (source)")
     (distribution,) = client.ntd("source", ["import os"], top_k=5, texts=True)
     for text, times, share in zip(distribution.texts, distribution.counts, distribution.probabilities, strict=True):
-        console.print(f"{times:8,}  {share:.3f}  {text!r}", markup=False)
+        say(f"{times:8,}  {share:.3f}  {text!r}")
     (answer,) = client.prob("source", "for line in", " f")
-    console.print(
-        f"P(' f' | 'for line in') = {answer.continuation_count}/{answer.prompt_count} = {answer.probability:.4f}"
-    )
+    say(f"P(' f' | 'for line in') = {answer.continuation_count}/{answer.prompt_count} = {answer.probability:.4f}")
 
     prompt = "The quick brown fox opened the file with open("
     heading(f"By what comes next: the ∞-gram continuation of {prompt!r} (source)")
@@ -123,20 +127,20 @@ def ask(client: Client) -> None:
 
     heading("The documents that hold 'for line in fileinput' (source)")
     (found,) = client.search_docs("source", ["for line in fileinput"], page_size=3, context_tokens=12)
-    console.print(f"{found.count} occurrences")
+    say(f"{found.count} occurrences")
     for place in found.occurrences:
-        console.print(f"[cyan]{place.doc_id}[/cyan]", end="  ")
-        console.print(" ".join(f"{place.before}{place.match}{place.after}".split()), markup=False)
+        text = " ".join(f"{place.before}{place.match}{place.after}".split())
+        say((place.doc_id, "cyan"), f"  {text}")
 
     heading("One document by its id (docs)")
     (document,) = client.get("docs", ["fileinput.input"])
-    console.print(f"[cyan]{document.doc_id}[/cyan]  {document.title}")
-    console.print(document.text[:300], markup=False)
+    say((document.doc_id, "cyan"), f"  {document.title}")
+    say(document.text[:300])
 
     heading("Embeddings")
     embeddings = client.embed(["read a file line by line", "iterate over the lines of a file"], TextKind.QUERY)
     similarity = float(embeddings.vectors[0] @ embeddings.vectors[1])
-    console.print(f"two sentences, vectors of {embeddings.vectors.shape[1]} numbers, cosine {similarity:.3f}")
+    say(f"two sentences, vectors of {embeddings.vectors.shape[1]} numbers, cosine {similarity:.3f}")
 
 
 def continue_prompt(client: Client, prompt: str, tokens: int = 24) -> None:
@@ -149,27 +153,25 @@ def continue_prompt(client: Client, prompt: str, tokens: int = 24) -> None:
         suffix_lengths.append(distribution.suffix_length)
         written.append(int(distribution.token_ids[0]))
     (text,) = client.detokenize("source", [written])
-    console.print(f"[dim]{prompt}[/dim][bold]{text}[/bold]")
-    console.print(f"[dim]suffix lengths: {' '.join(map(str, suffix_lengths))}[/dim]")
+    say((prompt, "dim"), (text, "bold"))
+    say((f"suffix lengths: {' '.join(map(str, suffix_lengths))}", "dim"))
     end = suffix_lengths[-1] + 1
     (found,) = client.search_docs("source", [(ids + written)[-end:]], page_size=1)
-    console.print(f"from [cyan]{found.occurrences[0].doc_id}[/cyan], where the last {end} tokens stand")
+    say("from ", (found.occurrences[0].doc_id, "cyan"), f", where the last {end} tokens stand")
 
 
 def heading(text: str) -> None:
     """A line between two answers."""
-    console.print(f"\n[bold green]{text}[/bold green]")
+    say((f"\n{text}", "bold green"))
 
 
 def explain(address: str, process: int) -> None:
     """How to talk to the server that stays."""
-    console.print(
-        f"\nThe server stays at [bold]{address}[/bold] (process {process}). Try, with the environment active:\n"
-    )
-    console.print(f"    lodex search 'parse a date from text' --address {address} --store docs")
-    console.print(f"    lodex count 'self.assertEqual' --address {address} --store source")
-    console.print(f"    lodex infgram 'except KeyboardInterrupt' --address {address} --store source")
-    console.print(f"\nand stop it with: kill {process}")
+    say("\nThe server stays at ", (address, "bold"), f" (process {process}). Try, with the environment active:\n")
+    say(f"    lodex search 'parse a date from text' --address {address} --store docs")
+    say(f"    lodex count 'self.assertEqual' --address {address} --store source")
+    say(f"    lodex infgram 'except KeyboardInterrupt' --address {address} --store source")
+    say(f"\nand stop it with: kill {process}")
 
 
 def stop(server: subprocess.Popen[str]) -> None:

@@ -15,6 +15,9 @@ from lodex.index.store import Store
 from lodex.v1 import common_pb2
 
 T = TypeVar("T")
+_VERBS = {"tokens": "suffix"}
+"""What builds an index of a kind, where that is not called after it."""
+
 NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
 
@@ -63,7 +66,7 @@ class View:
         if not names:
             raise FailedPreconditionError(
                 f"store {self.store!r} has no index of kind {kind!r} at version {self.snapshot.version}; "
-                f"build one with: lodex index {kind}"
+                f"build one with: lodex index {_VERBS.get(kind, kind)} STORE"
             )
         if len(names) > 1 and kind not in names:
             raise InvalidArgumentError(

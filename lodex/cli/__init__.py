@@ -23,7 +23,8 @@ _EXIT_CODES: tuple[tuple[type[LodexError], int], ...] = ((UnavailableError, 3), 
 def main() -> None:
     """Run the command line.
 
-    Exit codes: 0 done, 1 an error of Lodex (one line on stderr), 2 wrong usage, 3 no server there, 4 damaged data.
+    Exit codes: 0 done, 1 an error (one line on stderr), 2 wrong usage, 3 no server there, 4 damaged data,
+    130 interrupted, 141 nobody reads the output any more.
     """
     try:
         app()
@@ -31,6 +32,7 @@ def main() -> None:
         code = next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), 1)
         print(f"lodex: {error}", file=sys.stderr)
         sys.exit(code)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(141)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename is not None else ""
+        print(f"lodex: {place}{error.strerror or error}", file=sys.stderr)
+        sys.exit(1)

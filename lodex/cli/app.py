@@ -4,23 +4,60 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+from typer.core import TyperGroup
+
+from lodex.errors import LodexError
+
+_BROKEN_PIPE = 128 + 13
+"""What a shell sees of a program that SIGPIPE ended."""
+
+
+class _Verbs(TyperGroup):
+    """Ends quietly where the reader of our output is gone. Typer would exit with 1, as after an error."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        """Run a verb."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except BrokenPipeError:
+            _end_with_broken_pipe()
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> NoReturn:
+        """Rich would exit with 1."""
+        _end_with_broken_pipe()
+
+
+def _end_with_broken_pipe() -> NoReturn:
+    # The interpreter flushes what is left at its exit, and would complain.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(_BROKEN_PIPE)
+
 
 app = typer.Typer(
+    cls=_Verbs,
     name="lodex",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="One datastore of text with three ways into it: by meaning, by exact words and by what comes next.",
 )
-console = Console()
+console = _Console(markup=False, highlight=False, emoji=False)
+
+_WIDTH_OF_A_PIPE = 1_000_000
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON, one object, for programs.")]
 
@@ -29,7 +66,7 @@ def _version(wanted: bool) -> None:
     if wanted:
         from lodex import __version__
 
-        console.print(__version__)
+        say(__version__)
         raise typer.Exit
 
 
@@ -40,6 +77,16 @@ def _options(
     ] = False,
 ) -> None:
     pass
+
+
+def say(*parts: str | tuple[str, str], end: str = "\n") -> None:
+    """Print a line for people: texts as they are, or pairs of a text and its style. It is not wrapped."""
+    console.print(Text.assemble(*parts), end=end, soft_wrap=True)
+
+
+def plural(number: int, noun: str) -> str:
+    """`1 segment`, `2 segments`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def print_json(value: Any) -> None:
@@ -55,17 +102,20 @@ def _plain(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, LodexError):
+        return {"error": str(value)}
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"cannot print {type(value).__name__} as JSON")
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:
-    """Print a table for people; numbers are set to the right."""
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    """Print a table for people; numbers are set to the right. Long cells are folded on a terminal alone."""
+    table = Table(title=Text(title) if title else None, title_justify="left", box=None, pad_edge=False)
     for i, name in enumerate(columns):
         number = bool(rows) and all(isinstance(row[i], (int, float)) for row in rows)
-        table.add_column(name, justify="right" if number else "left", overflow="fold")
+        table.add_column(Text(name), justify="right" if number else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
-    console.print(table)
+        table.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row))
+    wide_enough = console if console.is_terminal else _Console(width=_WIDTH_OF_A_PIPE)
+    wide_enough.print(table)

@@ -1,4 +1,4 @@
-"""`lodex index`: passages, tokens, suffix, dense, and update."""
+"""`lodex index`: passages, suffix, dense, and update."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from lodex.cli.app import app, console
+from lodex.cli.app import app, plural, say
 from lodex.cli.progress import terminal_progress
+from lodex.cli.target import ModelFolders, named_folders
 from lodex.index.store import Store
 
 index_app = typer.Typer(
@@ -26,7 +27,7 @@ TokenizerOption = Annotated[
 
 def _report(store: Store, name: str) -> None:
     entry = store.snapshot().index(name)
-    console.print(f"{name}: {entry.kind} over {len(entry.parts)} segments, version {store.version}", highlight=False)
+    say(f"{name}: {entry.kind} over {plural(len(entry.parts), 'segment')}, version {store.version}")
 
 
 @index_app.command()
@@ -59,6 +60,8 @@ def dense(
     name: NameOption = "dense",
 ) -> None:
     """Embed the passages and build a FAISS index over them."""
+    from lodex.embed.registry import PACKAGED
+    from lodex.index.dense_build import read_encoder
     from lodex.service.indexing import build_dense_index
 
     opened = Store.open(store)
@@ -68,20 +71,23 @@ def dense(
     parts = [part for _, part in opened.snapshot().parts(name) if part is not None]
     total = sum(part.receipt.rows for part in parts)
     truncated = sum(part.receipt.details["truncated"] for part in parts)
-    console.print(
-        f"{truncated:,} of {total:,} passages were truncated by the encoder ({truncated / max(total, 1):.2%})"
-    )
+    say(f"{truncated:,} of {total:,} passages were truncated by the encoder ({truncated / max(total, 1):.2%})")
+    if model not in PACKAGED:
+        recorded = read_encoder(opened.snapshot().index(name).config).name
+        say(f"the embedder is recorded as {recorded}: ask and update with --model-folder {recorded}={model}")
 
 
 @index_app.command()
-def update(store: StorePath) -> None:
+def update(store: StorePath, model_folder: ModelFolders = None) -> None:
     """Bring every index of the store up to date with its documents."""
     from lodex.service.indexing import update_indexes
+    from lodex.service.models import Models
 
+    models = Models(named_folders(model_folder))
     opened = Store.open(store)
     with terminal_progress() as progress:
-        names = update_indexes(opened, progress)
+        names = update_indexes(opened, progress, models)
     for name in names:
         _report(opened, name)
     if not names:
-        console.print("every index covers every segment")
+        say("every index covers every segment")

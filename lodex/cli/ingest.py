@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lodex.cli.app import JsonFlag, app, console, print_json
+from lodex.cli.app import JsonFlag, app, plural, print_json, say
 from lodex.cli.progress import terminal_progress
+from lodex.errors import InvalidArgumentError
 from lodex.index.ingest import IngestSummary, OnError
 from lodex.index.ingest import ingest as ingest_inputs
+from lodex.index.manifest import newest_version
 from lodex.index.sources.fields import Fields
 from lodex.index.sources.inputs import NAMED_SOURCES, READERS
 from lodex.index.sources.reading import MAX_DOCUMENT_BYTES
@@ -57,9 +62,9 @@ def ingest(
         date=date_field,
         metadata=tuple(metadata_field) if metadata_field else None,
     )
-    with terminal_progress() as progress:
+    with _opened(store) as opened, terminal_progress() as progress:
         summary = ingest_inputs(
-            Store.open_or_create(store),
+            opened,
             inputs,
             fields=fields,
             on_error=on_error,
@@ -72,19 +77,48 @@ def ingest(
         print_json(summary)
     else:
         _print(summary)
+    _print_lacking(opened)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Store]:
+    """The store at `path`; one that is made for this is removed again where the arguments turn out wrong."""
+    if newest_version(path):
+        yield Store.open(path)
+        return
+    had_folder = path.exists()
+    store = Store.create(path)
+    try:
+        yield store
+    except InvalidArgumentError:
+        if newest_version(path) == 1 and not any((path / "segments").iterdir()):
+            shutil.rmtree(path)
+            if had_folder:
+                path.mkdir()
+        raise
+
+
+def _print_lacking(store: Store) -> None:
+    """Say on stderr which indexes do not cover what the store holds now."""
+    manifest = store.snapshot().manifest
+    total = len(manifest.segments)
+    lacking = [
+        f"{name} covers {len(entry.parts)} of {plural(total, 'segment')}"
+        for name, entry in sorted(manifest.indexes.items())
+        if len(entry.parts) < total
+    ]
+    if lacking:
+        print(f"{', '.join(lacking)}; run: lodex index update {store.path}", file=sys.stderr)
 
 
 def _print(summary: IngestSummary) -> None:
     rate = summary.text_bytes / 1e6 / max(summary.seconds, 1e-9)
-    console.print(
-        f"version {summary.version}: {summary.documents:,} documents, {summary.text_bytes / 1e6:,.1f} MB of text "
-        f"from {summary.files:,} {'input' if summary.files == 1 else 'inputs'} in {summary.seconds:,.1f} s "
-        f"({rate:,.0f} MB/s)",
-        highlight=False,
-        soft_wrap=True,
+    say(
+        f"version {summary.version}: {plural(summary.documents, 'document')}, {summary.text_bytes / 1e6:,.1f} MB "
+        f"of text from {plural(summary.files, 'input')} in {summary.seconds:,.1f} s ({rate:,.0f} MB/s)"
     )
     if summary.replaced:
-        console.print(f"replaced {summary.replaced:,} documents", highlight=False)
+        say(f"replaced {plural(summary.replaced, 'document')}")
     for skipped in summary.skipped:
         print(f"skipped {skipped.count:,}: {skipped.fault}", file=sys.stderr)
         for example in skipped.examples:

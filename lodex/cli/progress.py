@@ -25,7 +25,7 @@ def terminal_progress() -> Iterator[Progress]:
         yield Silent()
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         _AmountColumn(),
         _RateColumn(),

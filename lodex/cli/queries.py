@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
-from lodex.cli.app import JsonFlag, app, console, print_json, print_table
-from lodex.cli.target import AddressOption, ApiKeyFile, StoreOption, connect
-from lodex.errors import InvalidArgumentError
-from lodex.types import NgramQuery, TextKind, TokenDistribution
+from lodex.cli.app import JsonFlag, app, plural, print_json, print_table, say
+from lodex.cli.target import AddressOption, ApiKeyFile, ModelFolders, StoreOption, connect
+from lodex.errors import InvalidArgumentError, LodexError
+from lodex.types import (
+    Answers,
+    Count,
+    Hit,
+    InfgramProbability,
+    NgramQuery,
+    Occurrence,
+    Occurrences,
+    Probability,
+    TextKind,
+    TokenDistribution,
+)
+
+T = TypeVar("T")
 
 LiteralFlag = Annotated[
     bool, typer.Option("--literal", help="Count the text as written, not its variants of leading space and case.")
@@ -26,9 +42,34 @@ def _query(text: str, tokens: bool, field: str) -> NgramQuery:
     if not tokens:
         return text
     try:
-        return [int(part) for part in text.split(",") if part.strip()]
+        return [int(part) for part in text.split(",")] if text.strip() else []
     except ValueError as error:
         raise InvalidArgumentError(f"--tokens expects ids separated by commas, got {text!r}", field) from error
+
+
+def _report(answers: Answers[T], show: Callable[[Sequence[tuple[int, T]]], None], as_json: bool, update: str) -> None:
+    """Print answers: `show` receives the good ones with their positions.
+
+    What failed goes to stderr, and makes the exit code 1; so does what the index does not cover, with `update` to run.
+    """
+    if as_json:
+        print_json({"results": list(answers.items), "provenance": answers.provenance})
+    else:
+        show([(i, item) for i, item in enumerate(answers.items) if not isinstance(item, LodexError)])
+    covered, total = answers.provenance.segments_ok, answers.provenance.segments_total
+    if covered < total:
+        print(f"the index covers {covered} of {plural(total, 'segment')}; run: {update}", file=sys.stderr)
+    if len(answers) == 1:
+        answers[0]  # a lone failure ends the command as what it is
+    for i, error in answers.errors.items():
+        place = "" if f"[{i}]" in str(error) else f"queries[{i}]: "
+        print(f"lodex: {place}{error}", file=sys.stderr)
+    if answers.errors:
+        raise typer.Exit(1)
+
+
+def _update(address: str, store: str) -> str:
+    return f"lodex index update {'STORE' if address else store}"
 
 
 @app.command()
@@ -41,20 +82,22 @@ def search(
     address: AddressOption = "",
     store: StoreOption = "",
     api_key_file: ApiKeyFile = None,
+    model_folder: ModelFolders = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Find passages by meaning."""
-    with connect(address, store, api_key_file) as (client, name):
+    with connect(address, store, api_key_file, model_folder) as (client, name):
         answers = client.search(name, query, k=k, index=index, nprobe=nprobe, exact=exact)
-        if as_json:
-            print_json({"results": list(answers), "provenance": answers.provenance})
-            return
-        for text, hits in zip(query, answers, strict=True):
-            console.print(f"[bold]{text}[/bold]", highlight=False)
-            for hit in hits:
-                passage = hit.passage
-                console.print(f"\n{hit.score:.4f}  [cyan]{passage.id}[/cyan]  {passage.title}", highlight=False)
-                console.print("        " + " ".join(passage.text.split())[:400], markup=False, highlight=False)
+
+        def show(good: Sequence[tuple[int, Sequence[Hit]]]) -> None:
+            for i, hits in good:
+                say((query[i], "bold"))
+                for hit in hits:
+                    passage = hit.passage
+                    say(f"\n{hit.score:.4f}  ", (passage.id, "cyan"), f"  {passage.title}")
+                    say("        " + " ".join(passage.text.split())[:400])
+
+        _report(answers, show, as_json, _update(address, store))
 
 
 @app.command()
@@ -72,11 +115,12 @@ def count(
     with connect(address, store, api_key_file) as (client, name):
         queries = [_query(text, tokens, "query") for text in query]
         answers = client.count(name, queries, literal=literal, index=index)
-        if as_json:
-            print_json({"results": list(answers), "provenance": answers.provenance})
-        else:
-            rows = [(text, answer.count) for text, answer in zip(query, answers, strict=True)]
-            print_table(("n-gram", "count"), rows)
+
+        def show(good: Sequence[tuple[int, Count]]) -> None:
+            if good:
+                print_table(("n-gram", "count"), [(query[i], answer.count) for i, answer in good])
+
+        _report(answers, show, as_json, _update(address, store))
 
 
 @app.command()
@@ -95,15 +139,15 @@ def prob(
     with connect(address, store, api_key_file) as (client, name):
         before, after = _query(prompt, tokens, "prompt"), _query(continuation, tokens, "continuation")
         answers = client.prob(name, [before], [after], literal=literal, index=index)
-        if as_json:
-            print_json({"results": list(answers), "provenance": answers.provenance})
-            return
-        answer = answers[0]
-        share = "undefined" if answer.probability is None else f"{answer.probability:.6g}"
-        console.print(
-            f"{share}  ({answer.continuation_count:,} of {answer.prompt_count:,} occurrences of the prompt)",
-            highlight=False,
-        )
+
+        def show(good: Sequence[tuple[int, Probability]]) -> None:
+            for _, answer in good:
+                say(
+                    f"{_share(answer.probability)}  ({answer.continuation_count:,} of "
+                    f"{plural(answer.prompt_count, 'occurrence')} of the prompt)"
+                )
+
+        _report(answers, show, as_json, _update(address, store))
 
 
 @app.command()
@@ -129,10 +173,12 @@ def ntd(
             index=index,
             texts=True,
         )
-        if as_json:
-            print_json({"results": list(answers), "provenance": answers.provenance})
-        else:
-            _print_distribution(answers[0])
+
+        def show(good: Sequence[tuple[int, TokenDistribution]]) -> None:
+            for _, answer in good:
+                _print_distribution(answer, f"{plural(answer.prompt_count, 'occurrence')} of the prompt")
+
+        _report(answers, show, as_json, _update(address, store))
 
 
 @app.command()
@@ -153,23 +199,28 @@ def infgram(
         before = _query(prompt, tokens, "prompt")
         if continuation is None:
             distributions = client.infgram_ntd(name, [before], top_k=top, literal=literal, index=index, texts=True)
-            if as_json:
-                print_json({"results": list(distributions), "provenance": distributions.provenance})
-            else:
-                _print_distribution(distributions[0])
+
+            def show_all(good: Sequence[tuple[int, TokenDistribution]]) -> None:
+                for _, answer in good:
+                    _print_distribution(
+                        answer,
+                        f"{plural(answer.prompt_count, 'occurrence')} of the last "
+                        f"{plural(answer.suffix_length, 'token')}",
+                    )
+
+            _report(distributions, show_all, as_json, _update(address, store))
             return
         after = _query(continuation, tokens, "continuation")
         answers = client.infgram_prob(name, [before], [after], literal=literal, index=index)
-        if as_json:
-            print_json({"results": list(answers), "provenance": answers.provenance})
-            return
-        answer = answers[0]
-        share = "undefined" if answer.probability is None else f"{answer.probability:.6g}"
-        console.print(
-            f"{share}  (the last {answer.suffix_length} tokens of the prompt occur {answer.prompt_count:,} times, "
-            f"{answer.continuation_count:,} of them so continued)",
-            highlight=False,
-        )
+
+        def show(good: Sequence[tuple[int, InfgramProbability]]) -> None:
+            for _, answer in good:
+                say(
+                    f"{_share(answer.probability)}  (the last {plural(answer.suffix_length, 'token')} of the prompt "
+                    f"occur {plural(answer.prompt_count, 'time')}, {answer.continuation_count:,} of them so continued)"
+                )
+
+        _report(answers, show, as_json, _update(address, store))
 
 
 @app.command()
@@ -197,20 +248,18 @@ def docs(
             literal=literal,
             index=index,
         )
-        if as_json:
-            print_json({"results": list(answers), "provenance": answers.provenance})
-            return
-        answer = answers[0]
-        console.print(f"{answer.count:,} occurrences", highlight=False)
-        for place in answer.occurrences:
-            console.print(f"\n[cyan]{place.doc_id}[/cyan]  bytes {place.begin:,}-{place.end:,}", highlight=False)
-            line = f"{place.before}\0{place.match}\0{place.after}".split()
-            before, match, after = " ".join(line).split("\0")
-            console.print(before, end="", markup=False, highlight=False)
-            console.print(match, end="", style="bold", markup=False, highlight=False)
-            console.print(after, markup=False, highlight=False)
-        if answer.next_page_token:
-            console.print(f"\nmore: --page-token {answer.next_page_token}", highlight=False)
+
+        def show(good: Sequence[tuple[int, Occurrences]]) -> None:
+            for _, answer in good:
+                say(plural(answer.count, "occurrence"))
+                for place in answer.occurrences:
+                    before, match, after = _one_line(place)
+                    say("\n", (place.doc_id, "cyan"), f"  bytes {place.begin:,}-{place.end:,}")
+                    say(before, (match, "bold"), after)
+                if answer.next_page_token:
+                    say(f"\nmore: --page-token {answer.next_page_token}")
+
+        _report(answers, show, as_json, _update(address, store))
 
 
 @app.command()
@@ -222,10 +271,11 @@ def embed(
     address: AddressOption = "",
     store: StoreOption = "",
     api_key_file: ApiKeyFile = None,
+    model_folder: ModelFolders = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Embed texts with the model of the server or of the store's dense index."""
-    with connect(address, store, api_key_file) as (client, _):
+    """Embed texts with the default embedder of the server, minilm for a store on this machine, or with --model."""
+    with connect(address, store, api_key_file, model_folder) as (client, _):
         embeddings = client.embed(text, kind, model=model)
         if out is not None:
             import numpy as np
@@ -237,15 +287,25 @@ def embed(
         for line, vector, cut in zip(text, embeddings.vectors, embeddings.truncated, strict=True):
             shown = ", ".join(f"{value:.4f}" for value in vector[:6])
             note = "  (truncated)" if cut else ""
-            console.print(f"[{shown}, ...]  d={len(vector)}  {line[:60]}{note}", markup=False, highlight=False)
+            say(f"[{shown}, ...]  d={len(vector)}  {line[:60]}{note}")
 
 
-def _print_distribution(answer: TokenDistribution) -> None:
-    console.print(
-        f"{answer.prompt_count:,} occurrences of the last {answer.suffix_length} tokens; "
-        f"{answer.distinct:,} distinct continuations",
-        highlight=False,
-    )
+def _share(probability: float | None) -> str:
+    return "undefined" if probability is None else f"{probability:.6g}"
+
+
+def _one_line(place: Occurrence) -> tuple[str, str, str]:
+    """The text before, of and after a match with every run of white space as one blank, also where they meet."""
+    before, match, after = (re.sub(r"\s+", " ", text) for text in (place.before, place.match, place.after))
+    if before.endswith(" "):
+        match = match.removeprefix(" ")
+    if (before + match).endswith(" "):
+        after = after.removeprefix(" ")
+    return before.lstrip(), match, after.rstrip()
+
+
+def _print_distribution(answer: TokenDistribution, basis: str) -> None:
+    say(f"{basis}; {plural(answer.distinct, 'distinct continuation')}")
     rows = [
         (repr(text), int(token), int(times), f"{probability:.4f}")
         for text, token, times, probability in zip(

@@ -8,11 +8,15 @@ from typing import Annotated
 import typer
 
 from lodex.cli.app import app
+from lodex.cli.target import ModelFolders, named_folders
 
 
 @app.command()
 def serve(
-    stores: Annotated[list[str], typer.Argument(metavar="NAME=STORE...", help="Stores by name and path.")],
+    stores: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME=STORE...", help="Stores by name and path, beside those of the settings."),
+    ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file of settings.")] = None,
@@ -23,20 +27,23 @@ def serve(
     load_models: Annotated[
         bool | None, typer.Option("--load-models", help="Load the embedders now, not at their first request.")
     ] = None,
+    model_folder: ModelFolders = None,
 ) -> None:
     """Serve stores over gRPC until interrupted."""
+    from lodex.config import load_settings
     from lodex.service.server import serve_stores
 
-    names = ", ".join(word.partition("=")[0] for word in stores)
-    serve_stores(
-        stores,
-        on_ready=lambda address: print(f"serving {names} on {address}", flush=True),
-        host=host,
-        port=port,
-        config=config,
-        api_key_file=api_key_file,
-        tls_certificate=tls_certificate,
-        tls_key=tls_key,
-        insecure=insecure,
-        load_models=load_models,
-    )
+    words = stores or []
+    flags = {
+        "host": host,
+        "port": port,
+        "config": config,
+        "api_key_file": api_key_file,
+        "tls_certificate": tls_certificate,
+        "tls_key": tls_key,
+        "insecure": insecure,
+        "load_models": load_models,
+        "models": named_folders(model_folder) or None,
+    }
+    names = ", ".join(sorted({*load_settings(flags).stores, *(word.partition("=")[0] for word in words)}))
+    serve_stores(words, on_ready=lambda address: print(f"serving {names} on {address}", flush=True), **flags)

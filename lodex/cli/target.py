@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from lodex.client import Client
 
 AddressOption = Annotated[
-    str, typer.Option("--address", envvar="LODEX_ADDRESS", help="HOST:PORT of a server; --store is then a name there.")
+    str,
+    typer.Option("--address", envvar="LODEX_ADDRESS", help="HOST:PORT of a server; --store is then a name there."),
 ]
 StoreOption = Annotated[
     str,
@@ -25,11 +26,33 @@ ApiKeyFile = Annotated[
     Path | None,
     typer.Option("--api-key-file", envvar="LODEX_API_KEY_FILE", help="File that holds the server's API key."),
 ]
+ModelFolders = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model-folder",
+        metavar="NAME=PATH",
+        help="Folder of an embedder that an index on this machine was built with, by the recorded name; repeatable.",
+    ),
+]
+
+
+def named_folders(words: Sequence[str] | None) -> dict[str, Path]:
+    """Folders by name, from words NAME=PATH."""
+    folders: dict[str, Path] = {}
+    for word in words or ():
+        name, _, folder = word.partition("=")
+        if not name or not folder:
+            raise InvalidArgumentError(f"--model-folder expects NAME=PATH, got {word!r}", "models")
+        folders[name] = Path(folder)
+    return folders
 
 
 @contextmanager
-def connect(address: str, store: str, api_key_file: Path | None = None) -> Iterator[tuple[Client, str]]:
+def connect(
+    address: str, store: str, api_key_file: Path | None = None, model_folders: Sequence[str] | None = None
+) -> Iterator[tuple[Client, str]]:
     """A client and the name of the store to ask it for. A server with one store needs no name."""
+    models = named_folders(model_folders)
     if not address:
         if not store:
             raise InvalidArgumentError(
@@ -37,9 +60,13 @@ def connect(address: str, store: str, api_key_file: Path | None = None) -> Itera
             )
         import lodex
 
-        with lodex.open(store) as opened:
+        with lodex.open(store, models=models) as opened:
             yield opened.client, opened.name
         return
+    if models:
+        raise InvalidArgumentError(
+            f"{address} has embedders of its own: give --model-folder to lodex serve there", "models"
+        )
     from lodex.client import Client
 
     key = api_key_file.read_text().strip() if api_key_file else None
