@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def chunk_180w(text: str) -> Iterator[Span]:
     words, pieces = [], [0]
     for match in _WORD.finditer(text):
         words.append(match.span())
-        pieces.append(pieces[-1] + len(_PIECE.findall(match[0])))
+        pieces.append(pieces[-1] + _count_pieces(match[0]))
     start = 0
     while start < len(words):
         whole = bisect_right(pieces, pieces[start] + _MAX_PIECES, lo=start + 1) - 1
@@ -65,6 +66,11 @@ def chunk_180w(text: str) -> Iterator[Span]:
             stop = _best_cut(text, words, start + (stop - start) // 2, stop)
         yield words[start][0], words[stop - 1][1]
         start = stop
+
+
+@lru_cache(maxsize=1 << 16)  # a few words make up most of any text
+def _count_pieces(word: str) -> int:
+    return len(_PIECE.findall(word))
 
 
 def _best_cut(text: str, words: list[Span], earliest: int, latest: int) -> int:
