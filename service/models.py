@@ -60,7 +60,7 @@ class Models:
         if wanted.name not in self._sources:
             raise FailedPreconditionError(
                 f"the index was built with embedder {wanted.name!r}, and here are only {', '.join(self._sources)}: "
-                f"name its folder (models.{wanted.name})"
+                f"name its folder, as --model-folder {wanted.name}=PATH or models.{wanted.name} in the settings"
             )
         encoder = self.load(wanted.name)
         if encoder.info.fingerprint != wanted.fingerprint:

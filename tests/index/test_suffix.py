@@ -191,7 +191,7 @@ def test_needles_of_any_length_are_packed() -> None:
 
 def test_infini_gram_opens_the_folder(tmp_path: Path, tokenizer: Tokenizer) -> None:
     """Its own engine counts the same in our artefact, as it stands in a store."""
-    engine = pytest.importorskip("infini_gram.engine", reason="infini-gram is not installed (extra [bench])")
+    engine = pytest.importorskip("infini_gram.engine", reason="infini-gram is not installed (extra [dev])")
     store = build(tmp_path / "store", tokenizer, TEXTS * 3)
     index = NgramIndex(store.snapshot())
     theirs = engine.InfiniGramEngine(
