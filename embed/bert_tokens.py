@@ -8,6 +8,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
+from lodex.embed.unicode import refuse_surrogates
 from lodex.errors import InvalidArgumentError
 
 # A text is tokenised no further than this many characters a token, unless that gives too few tokens.
@@ -32,7 +33,7 @@ class BertTokens:
 
     def encode(self, texts: Sequence[str]) -> tuple[list[list[int]], list[bool]]:
         """The ids of each text, and whether they were cut. InvalidArgumentError names a text that is not Unicode."""
-        _refuse_surrogates(texts)
+        refuse_surrogates(texts)
         heads = [self._head(text) for text in texts]
         ids = self._encode_whole(heads)
         short = [i for i, text in enumerate(texts) if len(heads[i]) < len(text) and len(ids[i]) <= self._max_tokens]
@@ -55,11 +56,3 @@ class BertTokens:
     def _encode_whole(self, texts: list[str]) -> list[list[int]]:
         slices = (texts[start : start + _TEXTS_AT_ONCE] for start in range(0, len(texts), _TEXTS_AT_ONCE))
         return [encoding.ids for part in slices for encoding in self._tokenizer.encode_batch_fast(part)]
-
-
-def _refuse_surrogates(texts: Sequence[str]) -> None:
-    for i, text in enumerate(texts):
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise InvalidArgumentError(f"text {i} is not valid Unicode: {error}", f"texts[{i}]") from error

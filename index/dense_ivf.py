@@ -85,7 +85,7 @@ def build_lists(vectors: Vectors, path: Path) -> dict[str, Any]:
     index.cp.spherical = True
     index.cp.min_points_per_centroid = 1
     index.cp.max_points_per_centroid = _TRAINING_POINTS_PER_LIST
-    with _one_thread():
+    with one_thread():
         sample = np.linspace(0, n - 1, min(n, nlist * _TRAINING_POINTS_PER_LIST)).astype(np.int64)
         index.train(vectors[sample])
         for start in range(0, n, _ADD_ROWS):
@@ -150,7 +150,7 @@ def _read(path: Path) -> Any:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """OpenMP's number of threads belongs to the calling thread; it is put back."""
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)

@@ -6,24 +6,41 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import xxhash
 
 from lodex.errors import DataLossError, InvalidArgumentError
+from lodex.index.segment import Segment
 from lodex.index.suffix import SuffixSegment
 from lodex.index.tokenizer import TokenIds, Tokenizer
+from lodex.index.tokens import TokenStream
 from lodex.types import Occurrence
 
 _PAGE_TOKEN = re.compile(r"([0-9]{1,20})-([0-9a-f]{16})-(\w{1,64})-([0-9]{1,10})", re.ASCII)
+
+
+class StreamPart(Protocol):
+    """What has text and tokens: a segment's part of an index over a token stream."""
+
+    @property
+    def segment(self) -> Segment:
+        """The segment, for the text."""
+        ...
+
+    @property
+    def stream(self) -> TokenStream:
+        """Its tokens."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """A run of tokens in a document: [begin, end) among the document's own."""
 
-    part: SuffixSegment
+    part: StreamPart
     row: int
     begin: int
     end: int
@@ -136,8 +153,8 @@ def read_occurrence(place: Place, tokenizer: Tokenizer, context_tokens: int) -> 
     document_begin, size = int(segment.begins[row]), int(segment.ends[row] - segment.begins[row])
     first = max(place.begin - context_tokens, 0)
     spans = _byte_spans(place, tokenizer, place.end + context_tokens)
-    begin = int(spans[place.begin, 0]) if place.begin < place.end else 0  # a match of no tokens is a document's start
-    end = int(spans[place.end - 1, 1]) if place.begin < place.end else 0
+    begin = _begin(place, spans)
+    end = int(spans[place.end - 1, 1]) if place.begin < place.end else begin
     begin_before = int(spans[first, 0]) if first < place.begin else begin
     end_after = int(spans[-1, 1]) if place.end < len(spans) else end
     if end_after > size:
@@ -154,6 +171,13 @@ def read_occurrence(place: Place, tokenizer: Tokenizer, context_tokens: int) -> 
     before, match, after = (text[a:b].decode(errors="replace") for a, b in pairwise(cuts))
     head = segment.header(row)
     return Occurrence(head.doc_id, begin, end, before, match, after, head.title, head.source, head.url)
+
+
+def _begin(place: Place, spans: npt.NDArray[np.int64]) -> int:
+    """Where a match begins; one of no tokens stands at the start of its document, or behind a token of it."""
+    if place.begin < place.end:
+        return int(spans[place.begin, 0])
+    return int(spans[place.begin - 1, 1]) if place.begin else 0
 
 
 def _byte_spans(place: Place, tokenizer: Tokenizer, stop: int) -> npt.NDArray[np.int64]:

@@ -5,6 +5,7 @@ Everything here is a frozen dataclass of plain data, so it means the same in pro
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -215,6 +216,221 @@ class Occurrences:
     count: int
     occurrences: tuple[Occurrence, ...]
     next_page_token: str = ""
+
+
+# ------------------------------------------------------------------------------------------ language models
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageModelInfo:
+    """What a language model is: texts longer than `max_tokens` are read in windows."""
+
+    name: str
+    fingerprint: str
+    tokenizer: str
+    tokenizer_fingerprint: str
+    vocab_size: int
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class KnnSource:
+    """Nearest neighbours of the model's states, as a request asks for them. `weight` is their share of the mixture.
+
+    `index` None is the store's own; `temperature` divides the negative squared distances before the softmax. `exact`
+    compares every entry, `nprobe` visits that many lists instead of the index's own number.
+    """
+
+    store: str
+    index: str | None = None
+    k: int = 1024
+    temperature: float = 1.0
+    weight: float = 0.25
+    exact: bool = False
+    nprobe: int | None = None
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InfgramSource:
+    """Longest matches in a suffix index, as a request asks for them. `weight` is their share of the mixture.
+
+    `single_weight`, where the suffix has a single continuation, is `weight` when None.
+    """
+
+    store: str
+    index: str | None = None
+    weight: float = 0.25
+    single_weight: float | None = None
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentScores:
+    """What one part of a mixture, "lm", "knn" or "infgram", says of each token of a text.
+
+    `log_probabilities` (n,) float64, natural, -inf where it gives none; `weights` (n,) float64; `suffix_lengths` (n,)
+    int32, of "infgram" alone.
+    """
+
+    component: str
+    log_probabilities: npt.NDArray[np.float64]
+    weights: npt.NDArray[np.float64]
+    suffix_lengths: npt.NDArray[np.int32] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbor:
+    """An entry of a kNN index: the token that followed there, the squared distance, and its share of the kNN part."""
+
+    token_id: int
+    distance: float
+    weight: float
+    occurrence: Occurrence
+
+
+@dataclass(frozen=True, slots=True)
+class TextScore:
+    """The tokens of a text (n,) and the natural logarithm of the mixture's probability of each, (n,) float64.
+
+    The first token follows the start of a document. `components` and `neighbors` (for each token, nearest first) are
+    empty unless asked for. `text_bytes` are the UTF-8 bytes of the text.
+    """
+
+    token_ids: npt.NDArray[np.int64]
+    log_probabilities: npt.NDArray[np.float64]
+    text_bytes: int
+    components: tuple[ComponentScores, ...] = ()
+    neighbors: tuple[tuple[Neighbor, ...], ...] = ()
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Bits that the text takes by this model, for each byte; nan for an empty text."""
+        nats = -float(self.log_probabilities.sum())
+        return nats / math.log(2) / self.text_bytes if self.text_bytes else math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn. Temperature 0 takes the most probable, the lowest id of equals; `stop` texts end it."""
+
+    max_tokens: int = 128
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+class FinishReason(Enum):
+    """Why a continuation ended: the document ended, the number of tokens was reached, or a stop text came."""
+
+    END = "end"
+    LENGTH = "length"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedTokens:
+    """A run of tokens as they were made, the text they add, and the natural log-probability of each.
+
+    A character that is not complete, or a text that may turn out to be a stop text, waits for its other tokens.
+    """
+
+    token_ids: tuple[int, ...]
+    text: str
+    log_probabilities: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The end of a continuation."""
+
+    reason: FinishReason
+    prompt_tokens: int
+    generated_tokens: int
+    forwards: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """The passages that a model is given for a question, best first; `left_out` more were found and did not fit."""
+
+    hits: tuple[Hit, ...]
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """The span [begin, end) of an answer, in UTF-8 bytes, and the numbers of the hits that it rests on."""
+
+    begin: int
+    end: int
+    hits: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEvent:
+    """One event of a stream for item `item` of a request; an error ends that item alone.
+
+    `event` is GeneratedTokens or Finished, for questions also Retrieved or Citation, for rerankings RerankWindow or
+    Ranking.
+    """
+
+    item: int
+    event: GeneratedTokens | Finished | Retrieved | Citation | RerankWindow | Ranking | LodexError
+
+
+# ------------------------------------------------------------------------------------------ reranking
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A text to be ordered, or with `passage_id` a passage of a store."""
+
+    text: str = ""
+    title: str = ""
+    id: str = ""
+    passage_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RankedCandidate:
+    """A candidate in its place: `index` is its number in the request.
+
+    `score` is the log-softmax of its identifier among those of the last window that held it, `logit` the logit itself.
+    """
+
+    index: int
+    score: float
+    logit: float | None = None
+    windows: int = 0
+    truncated: bool = False
+    id: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The order of the candidates of one query, best first, and what it cost.
+
+    `partial` says that the deadline came before the last window: the order is the best so far.
+    """
+
+    candidates: tuple[RankedCandidate, ...]
+    windows: int = 0
+    forwards: int = 0
+    decoded_tokens: int = 0
+    prompt_tokens: int = 0
+    partial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RerankWindow:
+    """The candidates of one window, best first; `begin` is the place of its first one in the order before it."""
+
+    begin: int
+    candidates: tuple[RankedCandidate, ...]
 
 
 # ------------------------------------------------------------------------------------------ descriptions

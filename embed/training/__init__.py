@@ -1,0 +1,1 @@
+"""Training small decoders on CPU cores or an accelerator: the model, its optimiser and the loop."""

@@ -1,0 +1,1 @@
+"""Training a language model on the text of a store."""
