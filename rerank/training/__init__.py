@@ -1,0 +1,1 @@
+"""Training a listwise reranker on lists that a store gives by itself."""
