@@ -28,13 +28,18 @@ class Limits(BaseModel, extra="forbid", frozen=True):
 
     max_message_bytes: PositiveInt = Field(default=64 << 20, description="bytes of a message, either way")
     max_batch_items: PositiveInt = Field(default=1024, description="items of a batch")
+    max_batch_tokens: PositiveInt = Field(default=1 << 18, description="tokens of the texts of one Score")
     max_embed_inputs: PositiveInt = Field(default=1024, description="texts of one Embed")
-    max_k: PositiveInt = Field(default=1000, description="passages of one query")
+    max_k: PositiveInt = Field(default=1024, description="passages of one query, neighbours of one token")
     max_ngram_tokens: PositiveInt = Field(default=4096, description="tokens of an n-gram")
     max_top_k: PositiveInt = Field(default=1000, description="tokens of a distribution that is not asked for complete")
     max_page_size: PositiveInt = Field(default=1000, description="items of a page")
     max_context_tokens: PositiveInt = Field(default=1000, description="tokens of text on each side of a match")
     max_text_bytes: PositiveInt = Field(default=1 << 20, description="UTF-8 bytes of one text of a request")
+    max_generate_prompts: PositiveInt = Field(default=64, description="prompts of one Generate or Ask")
+    max_generated_tokens: PositiveInt = Field(default=4096, description="tokens of one continuation")
+    max_rerank_queries: PositiveInt = Field(default=64, description="queries of one Rerank")
+    max_rerank_candidates: PositiveInt = Field(default=1000, description="candidates of one query to rerank")
     max_concurrent_requests: PositiveInt = Field(default=4096, description="requests at work at once")
     default_deadline_s: PositiveFloat = Field(default=60.0, description="deadline of a request that names none")
 
@@ -57,7 +62,15 @@ class ServeSettings(BaseSettings):
     insecure: bool = Field(default=False, description="allow an address beyond this machine without TLS")
     models: dict[str, Path] = Field(default_factory=dict, description="folder of each further embedder, by its name")
     model: str = Field(default="minilm", description="embedder that an empty model name stands for")
-    load_models: bool = Field(default=False, description="load the embedders at start, not at their first request")
+    language_models: dict[str, Path] = Field(
+        default_factory=dict, description="folder of each further language model, by its name"
+    )
+    language_model: str = Field(
+        default="lodex-mini-lm", description="language model that an empty model name stands for"
+    )
+    rerankers: dict[str, Path] = Field(default_factory=dict, description="folder of each further reranker, by its name")
+    reranker: str = Field(default="lodex-mini-rerank", description="reranker that an empty model name stands for")
+    load_models: bool = Field(default=False, description="load the models at start, not at their first request")
     workers: PositiveInt = Field(
         default_factory=lambda: max(2, os.cpu_count() or 1), description="threads for index look-ups"
     )

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import os
 import shutil
 import signal
@@ -16,21 +17,35 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.text import Text
 
 from lodex import Client
 from lodex.errors import UnavailableError
 from lodex.index.manifest import newest_version
-from lodex.types import TextKind
+from lodex.types import (
+    Candidate,
+    Citation,
+    Finished,
+    GeneratedTokens,
+    InfgramSource,
+    KnnSource,
+    Retrieved,
+    Sampling,
+    TextKind,
+)
 
 console = Console(markup=False, highlight=False, emoji=False)
 LODEX = [sys.executable, "-m", "lodex.cli"]
 
 
-def say(*parts: str | tuple[str, str]) -> None:
+KNN_TEMPERATURE = 8.0
+
+
+def say(*parts: str | tuple[str, str], end: str = "\n") -> None:
     """Print a line of texts, or of pairs of a text and its style."""
-    console.print(Text.assemble(*parts), soft_wrap=True)
+    console.print(Text.assemble(*parts), soft_wrap=True, end=end)
 
 
 def main() -> None:
@@ -46,7 +61,7 @@ def main() -> None:
     docs, source = arguments.folder / "docs", arguments.folder / "source"
 
     start = time.monotonic()
-    build(docs, "python-docs", "suffix", "dense")
+    build(docs, "python-docs", "suffix", "dense", "knn")
     build(source, "python-source", "suffix")
     say((f"\nBoth stores are ready after {time.monotonic() - start:.0f} s.", "dim"))
 
@@ -54,6 +69,7 @@ def main() -> None:
     try:
         with Client(address) as client:
             ask(client)
+            read(client)
     except BaseException:
         stop(server)
         raise
@@ -141,6 +157,47 @@ def ask(client: Client) -> None:
     embeddings = client.embed(["read a file line by line", "iterate over the lines of a file"], TextKind.QUERY)
     similarity = float(embeddings.vectors[0] @ embeddings.vectors[1])
     say(f"two sentences, vectors of {embeddings.vectors.shape[1]} numbers, cosine {similarity:.3f}")
+
+
+def read(client: Client) -> None:
+    """What a language model does with the documentation."""
+    heading("Bits per byte of a text that neither the model nor the store has seen (docs)")
+    # The documentation of another library: it comes with Lodex and is not part of Python's own.
+    paragraph = inspect.cleandoc(np.loadtxt.__doc__ or "")[:2400]
+    knn, infgram = KnnSource("docs", weight=0.2, temperature=KNN_TEMPERATURE), InfgramSource("docs", weight=0.15)
+    sources = {
+        "the model alone": {},
+        "+ kNN": {"knn": knn},
+        "+ ∞-gram": {"infgram": infgram},
+        "+ both": {"knn": knn, "infgram": infgram},
+    }
+    for name, options in sources.items():
+        (score,) = client.score([paragraph], **options)
+        say(f"{score.bits_per_byte:.3f}  {name}")
+
+    question = "How do I read a file line by line?"
+    heading(f"Asked: {question!r} (docs)")
+    retrieved = Retrieved(())
+    for event in client.ask("docs", question, k=3, sampling=Sampling(max_tokens=60, stop=("\n\n", "Question:"))):
+        match event.event:
+            case Retrieved() as retrieved:
+                for number, hit in enumerate(retrieved.hits):
+                    say((f"[{number}] {hit.passage.id}", "cyan"), "  " + " ".join(hit.passage.text.split())[:100])
+            case GeneratedTokens(text=text):
+                console.print(Text(text, "bold"), end="", soft_wrap=True)
+            case Citation(begin=begin, end=end, hits=hits):
+                say((f"\nbytes {begin} to {end} rest on {', '.join(f'[{hit}]' for hit in hits)}", "dim"), end="")
+            case Finished() as finished:
+                say((f"\n{finished.generated_tokens} tokens, {finished.forwards} forward passes", "dim"))
+    say(("It is a model of 7 million parameters: it shows the way, and knows little.", "dim"))
+
+    query = "parse command line arguments"
+    heading(f"Reranked: {query!r} (docs)")
+    hits = client.search("docs", [query], k=8)[0]
+    (ranking,) = client.rerank(query, [Candidate(text=hit.passage.text, id=hit.passage.id) for hit in hits])
+    for candidate in ranking.candidates:
+        say(f"{candidate.score:7.3f}  ", (candidate.id, "cyan"), f"  was {candidate.index + 1}")
+    say((f"{ranking.windows} windows, {ranking.forwards} forward passes, {ranking.decoded_tokens} decoded", "dim"))
 
 
 def continue_prompt(client: Client, prompt: str, tokens: int = 24) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Iterable
-from typing import Any, NoReturn, TypeAlias
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import aclosing
+from typing import Any, NoReturn, TypeAlias, TypeVar
 
 import grpc
 from google.rpc import status_pb2
@@ -20,6 +21,7 @@ from lodex.service.workers import Workers
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 _CODES: dict[Any, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -41,12 +43,19 @@ class Adapter(grpc.GenericRpcHandler):
         return self._handlers.get(handler_call_details.method)
 
     def _handler(self, rpc: Rpc) -> Handler:
-        if rpc.is_streaming:
+        if rpc.method.client_streaming:
             # None of these is built yet. A stream handler may refuse before it has read a message.
             async def refuse(messages: AsyncIterator[bytes], context: Any) -> None:
-                await self._serve(rpc, b"", context)
+                await self._stream(rpc, b"", context)
 
             return grpc.stream_stream_rpc_method_handler(refuse)
+
+        if rpc.method.server_streaming:
+
+            async def stream(data: bytes, context: Any) -> None:
+                await self._stream(rpc, data, context)
+
+            return grpc.unary_stream_rpc_method_handler(stream)
 
         async def serve(data: bytes, context: Any) -> bytes:
             return await self._serve(rpc, data, context)
@@ -55,6 +64,25 @@ class Adapter(grpc.GenericRpcHandler):
 
     async def _serve(self, rpc: Rpc, data: bytes, context: Any) -> bytes:
         """Answer bytes with bytes, or abort with the status of the error."""
+
+        async def answer(call: ServedCall) -> bytes:
+            return self._within_limit((await rpc(rpc.parse(data), call)).SerializeToString())
+
+        return await self._attend(rpc, context, answer)
+
+    async def _stream(self, rpc: Rpc, data: bytes, context: Any) -> None:
+        """Write the messages of a stream as they come; an error ends it with its status, after what was written."""
+
+        # Written by hand: grpc would leave a generator suspended where the caller cancels.
+        async def answer(call: ServedCall) -> None:
+            async with aclosing(rpc.stream(rpc.parse(data), call)) as messages:
+                async for message in messages:
+                    await context.write(self._within_limit(message.SerializeToString()))
+
+        await self._attend(rpc, context, answer)
+
+    async def _attend(self, rpc: Rpc, context: Any, answer: Callable[[ServedCall], Awaitable[T]]) -> T:
+        """Do what `answer` does with a call, while somebody waits; abort with the status of its error."""
         remaining_s = context.time_remaining()
         patience_s = self._settings.limits.default_deadline_s if remaining_s is None else remaining_s
         call = ServedCall(self._workers, time.monotonic() + patience_s)
@@ -64,8 +92,7 @@ class Adapter(grpc.GenericRpcHandler):
                 raise ResourceExhaustedError(f"the server is at work on {self._at_work - 1} requests, its limit")
             # grpc itself cancels what outlives the deadline of a client.
             async with asyncio.timeout(patience_s if remaining_s is None else None):
-                reply = (await rpc(rpc.parse(data), call)).SerializeToString()
-            return self._within_limit(reply)
+                return await answer(call)
         except asyncio.CancelledError:
             call.give_up()
             raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from google.rpc import status_pb2
@@ -14,7 +14,8 @@ Item = TypeVar("Item")
 Value = TypeVar("Value")
 Answer = TypeVar("Answer")
 
-_ENDS_THE_REQUEST = (CancelledError, DeadlineExceededError)
+ENDS_THE_REQUEST = (CancelledError, DeadlineExceededError)
+"""What is no fault of an item: nobody waits any more."""
 
 
 class Batch(Generic[Value]):
@@ -33,10 +34,15 @@ class Batch(Generic[Value]):
             try:
                 self.values.append(prepare(item, f"{path}[{i}]"))
                 self.positions.append(i)
-            except _ENDS_THE_REQUEST:
+            except ENDS_THE_REQUEST:
                 raise
             except Exception as error:  # noqa: BLE001  # a defect in one item leaves the others unharmed too
                 self._errors[i] = to_status(error)
+
+    @property
+    def errors(self) -> Mapping[int, status_pb2.Status]:
+        """The errors of the bad items, by their positions in the request."""
+        return self._errors
 
     def __len__(self) -> int:
         """How many items the request has, good or bad."""
@@ -56,7 +62,7 @@ class Batch(Generic[Value]):
             answer = next(following)
             try:
                 write(answer, result)
-            except _ENDS_THE_REQUEST:
+            except ENDS_THE_REQUEST:
                 raise
             except Exception as error:  # noqa: BLE001  # likewise
                 result.Clear()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from google.protobuf.message import Message
 
@@ -21,7 +22,9 @@ from lodex.service.application import Application
 from lodex.service.call import Call
 from lodex.service.catalog import Catalog
 from lodex.service.indexing import build_with, index_builders
+from lodex.service.language_models import LanguageModels
 from lodex.service.models import Models
+from lodex.service.rerankers import Rerankers
 from lodex.service.status import as_lodex_error
 from lodex.types import Document
 
@@ -40,21 +43,31 @@ class EmbeddedTransport:
     def unary(self, service: str, method: str, request: Message, timeout_s: float) -> Message:
         """Answer a request. A defect is raised as InternalError from its cause."""
         call = Call(time.monotonic() + timeout_s)
-        try:
+        with _defects_as_errors():
             return run_inline(self._application.rpcs[service, method](request, call))
-        except LodexError:
-            raise
-        except Exception as error:
-            raise as_lodex_error(error) from error
 
     def stream(
         self, service: str, method: str, request: Message | Iterator[Message], timeout_s: float | None
-    ) -> NoReturn:
-        """UnimplementedError: no RPC that streams is built yet."""
-        raise UnimplementedError(f"lodex.v1.{service}/{method} is promised by the protocol and not built yet")
+    ) -> Generator[Message, None, None]:
+        """Answer a request with messages, each made when it is asked for. Closing the iterator ends the work."""
+        call = Call(None if timeout_s is None else time.monotonic() + timeout_s)
+        if not isinstance(request, Message):
+            raise UnimplementedError(f"lodex.v1.{service}/{method} is promised by the protocol and not built yet")
+        with _defects_as_errors():
+            yield from iterate_inline(self._application.rpcs[service, method].stream(request, call))
 
     def close(self) -> None:
         """Nothing is held beyond the process's own memory."""
+
+
+@contextmanager
+def _defects_as_errors() -> Iterator[None]:
+    try:
+        yield
+    except LodexError:
+        raise
+    except Exception as error:
+        raise as_lodex_error(error) from error
 
 
 def run_inline(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -68,6 +81,20 @@ def run_inline(coroutine: Coroutine[Any, Any, T]) -> T:
     raise AssertionError("a handler awaited something else than its call; this is a bug")
 
 
+def iterate_inline(items: AsyncGenerator[T, None]) -> Generator[T, None, None]:
+    """The items of an asynchronous generator that never waits, each made when it is asked for."""
+    following: Any = items
+    try:
+        while True:
+            try:
+                item: T = run_inline(following.__anext__())
+            except StopAsyncIteration:
+                return
+            yield item
+    finally:
+        run_inline(following.aclose())
+
+
 class OpenStore(StoreView):
     """A store opened in this process, with the methods that `client[name]` has, and those that write.
 
@@ -75,20 +102,28 @@ class OpenStore(StoreView):
     may share it. Reads follow what is published, by this process or another.
     """
 
-    def __init__(self, store: Store, name: str, models: Models) -> None:
-        application = Application(Catalog({name: store}, default=name), models, Limits())
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        models: Models,
+        language_models: LanguageModels | None = None,
+        rerankers: Rerankers | None = None,
+    ) -> None:
+        application = Application(Catalog({name: store}, default=name), models, Limits(), language_models, rerankers)
         super().__init__(Client(transport=EmbeddedTransport(application), timeout_s=math.inf), name)
         self.store = store
         self.embed = self.client.embed
         self._models = models
+        self._language_models = application.language_models
 
     def add(self, documents: Iterable[Document], *, replace: bool = False) -> AddResult:
         """Add documents as one version, all of them or none, then bring the indexes of the store up to date.
 
         Raises as `Store.add` does: DuplicateDocumentError for a doc_id that is there, unless it is to be replaced. What
-        the indexes need is looked for first: FailedPreconditionError for an embedder that is not here adds nothing.
+        the indexes need is looked for first: FailedPreconditionError for a model that is not here adds nothing.
         """
-        builders = index_builders(self.store, self._models)
+        builders = index_builders(self.store, self._models, self._language_models)
         result = self.store.add(documents, replace=replace)
         build_with(self.store, builders)
         return result
@@ -105,18 +140,32 @@ class OpenStore(StoreView):
 
 
 def open_store(
-    path: str | Path, name: str = "", *, create: bool = False, models: Mapping[str, Path] | None = None
+    path: str | Path,
+    name: str = "",
+    *,
+    create: bool = False,
+    models: Mapping[str, Path] | None = None,
+    language_models: Mapping[str, Path] | None = None,
+    rerankers: Mapping[str, Path] | None = None,
 ) -> OpenStore:
     """Open the store at `path` in this process; with `create`, make it where there is none.
 
     `name` is what it is called in answers: by default the name of its folder, in lower case and hyphens. `models` are
-    folders of embedders by name, for dense indexes that were built with others than the packaged ones.
+    folders of embedders by name, for dense indexes that were built with others than the packaged ones;
+    `language_models` and `rerankers` are folders of further ones by name.
     """
     store = Store.open_or_create(path) if create else Store.open(path)
-    return OpenStore(store, name or _name_of(Path(path)), Models(models))
+    called = name or _name_of(Path(path))
+    return OpenStore(store, called, Models(models), LanguageModels(language_models), Rerankers(rerankers))
 
 
 def _name_of(path: Path) -> str:
     """A name made from a folder's: `My_Docs 2` is my-docs-2; "store" where nothing is left."""
     name = re.sub(r"[^a-z0-9]+", "-", path.resolve().name.lower()).lstrip("-0123456789")[:63].rstrip("-")
     return name or "store"
+
+
+def client_without_store(rerankers: Mapping[str, Path] | None = None) -> Client:
+    """A client of this process that has models and no store, to rerank texts; `rerankers` are folders by name."""
+    application = Application(Catalog({}), Models(), Limits(), rerankers=Rerankers(rerankers))
+    return Client(transport=EmbeddedTransport(application), timeout_s=math.inf)

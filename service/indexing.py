@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lodex.embed.registry import DEFAULT_ENCODER
-from lodex.errors import FailedPreconditionError
+from lodex.errors import FailedPreconditionError, FingerprintMismatchError
 from lodex.index.build import Builder, build_index
 from lodex.index.dense_build import IVF_FROM, DenseBuilder, read_encoder
+from lodex.index.knn_build import LISTS_FROM, KnnBuilder, read_source
+from lodex.index.knn_files import KeySource
 from lodex.index.manifest import IndexEntry, read_manifest
 from lodex.index.passages import DEFAULT_CHUNKING, PassagesBuilder
 from lodex.index.snapshot import Snapshot
@@ -16,14 +20,21 @@ from lodex.index.store import Store
 from lodex.index.suffix import SuffixBuilder
 from lodex.index.tokenizer import DEFAULT_TOKENIZER, Tokenizer
 from lodex.index.tokens import TokensBuilder
+from lodex.lm.registry import DEFAULT_LANGUAGE_MODEL, load_language_model
+from lodex.service.language_models import LanguageModels
 from lodex.service.models import Models
 from lodex.service.token_streams import open_tokenizer
 from lodex.types import Progress
 
+if TYPE_CHECKING:
+    from lodex.lm.model import LanguageModel
+
 __all__ = [
+    "DEFAULT_LANGUAGE_MODEL",
     "DEFAULT_TOKENIZER",
     "IndexStatus",
     "build_dense_index",
+    "build_knn_index",
     "build_passages",
     "build_suffix_index",
     "index_status",
@@ -81,6 +92,32 @@ def build_dense_index(
     return store.snapshot()
 
 
+def build_knn_index(
+    store: Store,
+    model: str | Path = DEFAULT_LANGUAGE_MODEL,
+    name: str = "knn",
+    window_tokens: int | None = None,
+    stride_tokens: int | None = None,
+    progress: Progress | None = None,
+    *,
+    lists_from: int = LISTS_FROM,
+) -> Snapshot:
+    """Keep the states of a language model over the token stream of its own tokenizer, which is built if missing.
+
+    `model` is a packaged language model, or the folder of one; long documents are read in windows, by default of the
+    model's limit and half of it. A segment of `lists_from` tokens or more gets inverted lists.
+    FingerprintMismatchError where the stream of that name is of another tokenizer.
+    """
+    from lodex.lm.states import KeyMaker  # torch is imported only where something is computed
+
+    loaded = load_language_model(model)
+    stream, tokens = _stream_for(store, loaded)
+    keys = KeyMaker(loaded.decoder, window_tokens, stride_tokens)
+    knn = KnnBuilder(stream, keys.source, keys, lists_from=lists_from)
+    build_with(store, {stream: tokens, name: knn}, progress)
+    return store.snapshot()
+
+
 def index_status(snapshot: Snapshot) -> list[IndexStatus]:
     """Every index of a version, in the order in which they can be built."""
     manifest = snapshot.manifest
@@ -90,21 +127,28 @@ def index_status(snapshot: Snapshot) -> list[IndexStatus]:
     ]
 
 
-def update_indexes(store: Store, progress: Progress | None = None, models: Models | None = None) -> tuple[str, ...]:
+def update_indexes(
+    store: Store,
+    progress: Progress | None = None,
+    models: Models | None = None,
+    language_models: LanguageModels | None = None,
+) -> tuple[str, ...]:
     """Build what any index lacks, with the configuration it has; returns the names of those that lacked something.
 
-    An index whose tokenizer or embedder is no more there as it was raises FailedPreconditionError before anything is
+    An index whose tokenizer or model is no more there as it was raises FailedPreconditionError before anything is
     built. Segments that others publish meanwhile are built too.
     """
     lacking = [status.name for status in index_status(store.snapshot()) if not status.is_complete]
-    return build_with(store, index_builders(store, models), progress) if lacking else ()
+    return build_with(store, index_builders(store, models, language_models), progress) if lacking else ()
 
 
-def index_builders(store: Store, models: Models | None = None) -> dict[str, Builder]:
+def index_builders(
+    store: Store, models: Models | None = None, language_models: LanguageModels | None = None
+) -> dict[str, Builder]:
     """What builds each index of the store, dependencies first; FailedPreconditionError where something is not there."""
     snapshot = store.snapshot()
-    models = models or Models()
-    return {name: _builder_of(store, snapshot, name, models) for name, _ in _dependencies_first(snapshot)}
+    known = models or Models(), language_models or LanguageModels()
+    return {name: _builder_of(store, snapshot, name, *known) for name, _ in _dependencies_first(snapshot)}
 
 
 def build_with(store: Store, builders: Mapping[str, Builder], progress: Progress | None = None) -> tuple[str, ...]:
@@ -128,7 +172,7 @@ def _lacking(snapshot: Snapshot, builders: Mapping[str, Builder]) -> tuple[str, 
     return tuple(name for name in builders if name not in complete)
 
 
-_ORDER = ("passages", "tokens", "suffix", "dense")
+_ORDER = ("passages", "tokens", "suffix", "dense", "knn")
 
 
 def _dependencies_first(snapshot: Snapshot) -> Iterator[tuple[str, IndexEntry]]:
@@ -137,7 +181,9 @@ def _dependencies_first(snapshot: Snapshot) -> Iterator[tuple[str, IndexEntry]]:
         yield from ((name, indexes[name]) for name in sorted(indexes) if indexes[name].kind == kind)
 
 
-def _builder_of(store: Store, snapshot: Snapshot, name: str, models: Models) -> Builder:
+def _builder_of(
+    store: Store, snapshot: Snapshot, name: str, models: Models, language_models: LanguageModels
+) -> Builder:
     """The builder that made an index, from its configuration in the manifest."""
     entry = snapshot.index(name)
     config = entry.config
@@ -147,8 +193,50 @@ def _builder_of(store: Store, snapshot: Snapshot, name: str, models: Models) -> 
         return TokensBuilder(_tokenizer_of(store, snapshot, name))
     if entry.kind == "suffix":
         return SuffixBuilder(config["stream"])
+    if entry.kind == "knn":
+        from lodex.lm.states import KeyMaker
+
+        source = read_source(config)
+        decoder = _load_same(source, language_models).decoder
+        keys = KeyMaker(decoder, source.window_tokens, source.stride_tokens)
+        return KnnBuilder(config["stream"], source, keys, lists_from=config["lists_from"])
     encoder = models.load_same(read_encoder(config))
     return DenseBuilder(config["chunking"], encoder.info, encoder.embed_passages, ivf_from=config["ivf_from"])
+
+
+def _load_same(wanted: KeySource, language_models: LanguageModels) -> LanguageModel:
+    """The very language model that an index was built with; FailedPreconditionError where this is not to be had."""
+    if wanted.model not in language_models.names:
+        raise FailedPreconditionError(
+            f"the index was built with language model {wanted.model!r}, and here are only "
+            f"{', '.join(language_models.names)}: name its folder, as --language-model-folder {wanted.model}=PATH "
+            f"or language_models.{wanted.model} in the settings"
+        )
+    model = language_models.load(wanted.model)
+    if model.info.fingerprint != wanted.fingerprint:
+        raise FailedPreconditionError(
+            f"the index was built with another {wanted.model!r} ({wanted.fingerprint}) than the one here "
+            f"({model.info.fingerprint}): build it again"
+        )
+    return model
+
+
+def _stream_for(store: Store, model: LanguageModel) -> tuple[str, Builder]:
+    """The token stream that a language model reads, by its fingerprint, and what builds it."""
+    snapshot = store.snapshot()
+    info = model.info
+    for name, entry in _dependencies_first(snapshot):
+        if entry.kind == "tokens" and entry.config["fingerprint"] == info.tokenizer_fingerprint:
+            return name, TokensBuilder(_tokenizer_of(store, snapshot, name))
+    bundled = Tokenizer.load()
+    tokenizer = bundled if bundled.fingerprint == info.tokenizer_fingerprint else model.tokenizer
+    taken = snapshot.manifest.indexes.get(tokenizer.name)
+    if taken is not None and taken.kind == "tokens":
+        raise FingerprintMismatchError(
+            f"stream {tokenizer.name!r} is of tokenizer {taken.config['fingerprint']}, "
+            f"model {info.name!r} reads tokens of {info.tokenizer_fingerprint}"
+        )
+    return tokenizer.name, TokensBuilder(tokenizer)
 
 
 def _tokenizer_of(store: Store, snapshot: Snapshot, name: str) -> Tokenizer:

@@ -10,14 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from lodex.errors import InvalidArgumentError
-from lodex.types import Document, Occurrence, Passage
-from lodex.v1 import common_pb2
+from lodex.types import Document, Hit, Occurrence, Passage
+from lodex.v1 import common_pb2, retrieval_pb2
 
 # Little-endian on every machine, as the contract says.
-_DTYPES: dict[common_pb2.DataType, np.dtype[Any]] = {
+_VECTORS: dict[common_pb2.DataType, np.dtype[Any]] = {
     common_pb2.DATA_TYPE_FLOAT32: np.dtype("<f4"),
     common_pb2.DATA_TYPE_FLOAT16: np.dtype("<f2"),
+}
+_DTYPES: dict[common_pb2.DataType, np.dtype[Any]] = _VECTORS | {
+    common_pb2.DATA_TYPE_FLOAT64: np.dtype("<f8"),
     common_pb2.DATA_TYPE_UINT16: np.dtype("<u2"),
+    common_pb2.DATA_TYPE_INT32: np.dtype("<i4"),
     common_pb2.DATA_TYPE_UINT32: np.dtype("<u4"),
     common_pb2.DATA_TYPE_INT64: np.dtype("<i8"),
 }
@@ -25,7 +29,7 @@ _DATA_TYPES = {dtype: data_type for data_type, dtype in _DTYPES.items()}
 
 
 def tensor(array: npt.NDArray[Any]) -> common_pb2.Tensor:
-    """An array as a message: float32 or float16, uint16, uint32 or int64."""
+    """An array as a message: float64, float32 or float16, uint16, int32, uint32 or int64."""
     dtype = array.dtype.newbyteorder("<")
     return common_pb2.Tensor(
         data_type=_DATA_TYPES[dtype], shape=array.shape, data=np.ascontiguousarray(array, dtype).tobytes()
@@ -34,8 +38,8 @@ def tensor(array: npt.NDArray[Any]) -> common_pb2.Tensor:
 
 def float_matrix(message: common_pb2.Tensor, path: str) -> npt.NDArray[np.float32]:
     """A tensor as (n, d) float32; InvalidArgumentError names what is wrong with it."""
-    dtype = _DTYPES.get(message.data_type)
-    if dtype is None or dtype.kind != "f":
+    dtype = _VECTORS.get(message.data_type)
+    if dtype is None:
         raise InvalidArgumentError(
             f"{path} is of data type {message.data_type}, expected that of float32 or float16", f"{path}.data_type"
         )
@@ -79,6 +83,11 @@ def passage(value: Passage) -> common_pb2.Passage:
         date=value.date,
         metadata_json=_json(value.metadata),
     )
+
+
+def hit(value: Hit) -> retrieval_pb2.Hit:
+    """A hit as a message."""
+    return retrieval_pb2.Hit(passage=passage(value.passage), score=value.score)
 
 
 def occurrence(value: Occurrence) -> common_pb2.Occurrence:

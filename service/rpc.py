@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ from lodex.v1 import (
 )
 
 Answer = Callable[[Any, Call], Awaitable[Message]]
+Stream = Callable[[Any, Call], AsyncGenerator[Message, None]]
 
 _FILES = (embedding_pb2, retrieval_pb2, ngram_pb2, language_model_pb2, rerank_pb2, datastore_pb2, admin_pb2)
 SERVICES: dict[str, ServiceDescriptor] = {
@@ -34,20 +36,15 @@ SERVICES: dict[str, ServiceDescriptor] = {
 
 @dataclass(frozen=True)
 class Rpc:
-    """One method of the protocol. `answer` turns a request into a reply; None where it is not built yet."""
+    """One method of the protocol. `answer` makes of a request its reply, or the stream of them; None: not built yet."""
 
     method: MethodDescriptor
-    answer: Answer | None
+    answer: Answer | Stream | None
 
     @property
     def path(self) -> str:
         """Its path over HTTP/2: /lodex.v1.NgramService/Count."""
         return f"/{self.method.containing_service.full_name}/{self.method.name}"
-
-    @property
-    def is_streaming(self) -> bool:
-        """Whether either side sends more than one message."""
-        return bool(self.method.client_streaming or self.method.server_streaming)
 
     def parse(self, data: bytes) -> Message:
         """The request from its bytes; InvalidArgumentError for bytes that are none."""
@@ -58,21 +55,43 @@ class Rpc:
 
     async def __call__(self, request: Message, call: Call) -> Message:
         """Answer a request and say in the reply what it cost; UnimplementedError where this is not built yet."""
-        if self.answer is None:
-            raise UnimplementedError(f"{self.path[1:]} is promised by the protocol and not built yet")
-        reply = await self.answer(request, call)
+        assert not self.method.server_streaming, "a stream was asked for one reply; this is a bug"
+        answer: Any = self._built()
+        reply: Message = await answer(request, call)
         info: Any = getattr(reply, "info", None)
         if info is not None:
-            timing = info.timing
-            timing.queue_ns, timing.compute_ns, timing.total_ns = call.queue_ns, call.compute_ns, call.elapsed_ns
+            _tell_cost(info, call)
         return reply
+
+    async def stream(self, request: Message, call: Call) -> AsyncGenerator[Message, None]:
+        """Answer a request with messages as they come; what it cost is said in the one that has its `info` set.
+
+        UnimplementedError where this is not built yet, and for every RPC whose requests are a stream.
+        """
+        answer: Any = self._built()
+        async with aclosing(answer(request, call)) as messages:
+            async for message in messages:
+                if message.HasField("info"):
+                    _tell_cost(message.info, call)
+                yield message
+
+    def _built(self) -> Answer | Stream:
+        if self.answer is None or self.method.client_streaming:
+            raise UnimplementedError(f"{self.path[1:]} is promised by the protocol and not built yet")
+        return self.answer
+
+
+def _tell_cost(info: Any, call: Call) -> None:
+    timing = info.timing
+    timing.queue_ns, timing.compute_ns, timing.total_ns = call.queue_ns, call.compute_ns, call.elapsed_ns
 
 
 def all_rpcs(handlers: Iterable[object]) -> dict[tuple[str, str], Rpc]:
     """Every method by (service, method).
 
     A handler class is named after its service (NgramHandler), its methods in snake case after those of the service;
-    a method that no handler has is not built yet.
+    a method that no handler has is not built yet. One that streams is an asynchronous generator; like the others it
+    awaits nothing but its call.
     """
     by_service = {type(handler).__name__.removesuffix("Handler") + "Service": handler for handler in handlers}
     assert by_service.keys() <= SERVICES.keys(), "a handler without a service; this is a bug"

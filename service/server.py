@@ -23,7 +23,9 @@ from lodex.service.adapter import Adapter
 from lodex.service.application import Application
 from lodex.service.auth import ApiKeyInterceptor
 from lodex.service.catalog import Catalog
+from lodex.service.language_models import LanguageModels
 from lodex.service.models import Models
+from lodex.service.rerankers import Rerankers
 from lodex.service.rpc import SERVICES
 from lodex.service.workers import Workers
 
@@ -62,12 +64,14 @@ class Server:
     async def start(self) -> str:
         """Bind and serve; returns the address, with the port that was chosen for port 0.
 
-        AlreadyExistsError where another server has the port. Embedders are loaded first if the settings say so.
+        AlreadyExistsError where another server has the port. Models are loaded first if the settings say so.
         """
+        application = self._application
         if self._settings.load_models:
-            for name in self._application.models.names:
-                load = self._application.models.load
-                await asyncio.get_running_loop().run_in_executor(self._workers.for_model(name), load, name)
+            for models in (application.models, application.language_models, application.rerankers):
+                for name in models.names:
+                    executor = self._workers.for_model(name)
+                    await asyncio.get_running_loop().run_in_executor(executor, models.load, name)
         wanted = self._settings.address(self._settings.port)
         credentials = self._credentials()
         try:
@@ -123,7 +127,10 @@ def serve_stores(
     if not settings.stores:
         raise InvalidArgumentError("nothing to serve: name a store, as NAME=FOLDER", "stores")
     catalog = Catalog({name: Store.open(path) for name, path in settings.stores.items()})
-    application = Application(catalog, Models(settings.models, settings.model), settings.limits)
+    models = Models(settings.models, settings.model)
+    language_models = LanguageModels(settings.language_models, settings.language_model)
+    rerankers = Rerankers(settings.rerankers, settings.reranker)
+    application = Application(catalog, models, settings.limits, language_models, rerankers)
     with asyncio.Runner(loop_factory=_event_loop()) as runner:
         runner.run(_serve(application, settings, on_ready))
 

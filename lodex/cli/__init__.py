@@ -7,15 +7,40 @@ import sys
 from lodex.errors import DataLossError, LodexError, MissingExtraError, UnavailableError
 
 try:
+    from lodex.cli import (
+        convert,
+        indexing,
+        ingest,
+        language_model,
+        queries,
+        rerank,
+        serving,
+        stores,
+        train_rerank,
+        training,
+    )
     from lodex.cli import eval as evaluation
-    from lodex.cli import indexing, ingest, queries, serving, stores
     from lodex.cli.app import app
 except ModuleNotFoundError as error:
     if (error.name or "").split(".")[0] not in ("typer", "rich", "pydantic", "pydantic_settings", "pyarrow"):
         raise
     sys.exit(f"lodex: {MissingExtraError('the command line', 'engine,cli')}")
 
-__all__ = ["app", "evaluation", "indexing", "ingest", "main", "queries", "serving", "stores"]
+__all__ = [
+    "app",
+    "convert",
+    "evaluation",
+    "indexing",
+    "ingest",
+    "language_model",
+    "main",
+    "queries",
+    "rerank",
+    "serving",
+    "stores",
+    "train_rerank",
+    "training",
+]
 
 _EXIT_CODES: tuple[tuple[type[LodexError], int], ...] = ((UnavailableError, 3), (DataLossError, 4))
 

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from typing import Annotated, Any, NoReturn
 
 import numpy as np
@@ -100,6 +101,8 @@ def _plain(value: Any) -> Any:
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, np.ndarray):
         return value.tolist()
+    if isinstance(value, Enum):
+        return value.value
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, LodexError):

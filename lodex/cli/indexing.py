@@ -1,4 +1,4 @@
-"""`lodex index`: passages, suffix, dense, and update."""
+"""`lodex index`: passages, suffix, dense, knn, and update."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from lodex.cli.app import app, plural, say
 from lodex.cli.progress import terminal_progress
-from lodex.cli.target import ModelFolders, named_folders
+from lodex.cli.target import LanguageModelFolders, ModelFolders, named_folders, named_language_models
 from lodex.index.store import Store
 
 index_app = typer.Typer(
@@ -78,15 +78,54 @@ def dense(
 
 
 @index_app.command()
-def update(store: StorePath, model_folder: ModelFolders = None) -> None:
+def knn(
+    store: StorePath,
+    model: Annotated[
+        str, typer.Option("--model", help="lodex-mini-lm, or the folder of a language model.")
+    ] = "lodex-mini-lm",
+    name: NameOption = "knn",
+    window: Annotated[
+        int | None, typer.Option("--window", help="Tokens that are read together. Default: the model's limit.")
+    ] = None,
+    stride: Annotated[
+        int | None, typer.Option("--stride", help="Tokens from one window to the next. Default: half a window.")
+    ] = None,
+) -> None:
+    """Keep a language model's state after every token: nearest neighbours for score, generate and ask."""
+    from lodex.index.knn import KnnIndex
+    from lodex.lm.registry import PACKAGED
+    from lodex.service.indexing import build_knn_index
+
+    opened = Store.open(store)
+    with terminal_progress() as progress:
+        snapshot = build_knn_index(opened, model, name, window, stride, progress)
+    _report(opened, name)
+    if not snapshot.segments:
+        return
+    index = KnnIndex(snapshot, name)
+    say(
+        f"{plural(index.num_entries, 'key')} of {index.dimension} numbers, "
+        f"windows of {index.window_tokens} tokens every {index.stride_tokens}"
+    )
+    if model not in PACKAGED:
+        recorded = index.model
+        say(f"the model is recorded as {recorded}: ask and update with --language-model-folder {recorded}={model}")
+
+
+@index_app.command()
+def update(
+    store: StorePath, model_folder: ModelFolders = None, language_model_folder: LanguageModelFolders = None
+) -> None:
     """Bring every index of the store up to date with its documents."""
     from lodex.service.indexing import update_indexes
+    from lodex.service.language_models import LanguageModels
     from lodex.service.models import Models
 
     models = Models(named_folders(model_folder))
+    language_models = LanguageModels(named_language_models(language_model_folder))
     opened = Store.open(store)
     with terminal_progress() as progress:
-        names = update_indexes(opened, progress, models)
+        names = update_indexes(opened, progress, models, language_models)
     for name in names:
         _report(opened, name)
     if not names:

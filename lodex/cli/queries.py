@@ -38,7 +38,8 @@ IndexOption = Annotated[
 TopOption = Annotated[int, typer.Option("--top", min=1, help="How many of the most frequent tokens to show.")]
 
 
-def _query(text: str, tokens: bool, field: str) -> NgramQuery:
+def read_query(text: str, tokens: bool, field: str) -> NgramQuery:
+    """A query as it is, or with `tokens` as ids separated by commas."""
     if not tokens:
         return text
     try:
@@ -47,7 +48,7 @@ def _query(text: str, tokens: bool, field: str) -> NgramQuery:
         raise InvalidArgumentError(f"--tokens expects ids separated by commas, got {text!r}", field) from error
 
 
-def _report(answers: Answers[T], show: Callable[[Sequence[tuple[int, T]]], None], as_json: bool, update: str) -> None:
+def report(answers: Answers[T], show: Callable[[Sequence[tuple[int, T]]], None], as_json: bool, update: str) -> None:
     """Print answers: `show` receives the good ones with their positions.
 
     What failed goes to stderr, and makes the exit code 1; so does what the index does not cover, with `update` to run.
@@ -68,7 +69,8 @@ def _report(answers: Answers[T], show: Callable[[Sequence[tuple[int, T]]], None]
         raise typer.Exit(1)
 
 
-def _update(address: str, store: str) -> str:
+def update_command(address: str, store: str) -> str:
+    """The command that brings the indexes of a store up to date."""
     return f"lodex index update {'STORE' if address else store}"
 
 
@@ -97,7 +99,7 @@ def search(
                     say(f"\n{hit.score:.4f}  ", (passage.id, "cyan"), f"  {passage.title}")
                     say("        " + " ".join(passage.text.split())[:400])
 
-        _report(answers, show, as_json, _update(address, store))
+        report(answers, show, as_json, update_command(address, store))
 
 
 @app.command()
@@ -113,14 +115,14 @@ def count(
 ) -> None:
     """Count how often an n-gram occurs."""
     with connect(address, store, api_key_file) as (client, name):
-        queries = [_query(text, tokens, "query") for text in query]
+        queries = [read_query(text, tokens, "query") for text in query]
         answers = client.count(name, queries, literal=literal, index=index)
 
         def show(good: Sequence[tuple[int, Count]]) -> None:
             if good:
                 print_table(("n-gram", "count"), [(query[i], answer.count) for i, answer in good])
 
-        _report(answers, show, as_json, _update(address, store))
+        report(answers, show, as_json, update_command(address, store))
 
 
 @app.command()
@@ -137,7 +139,7 @@ def prob(
 ) -> None:
     """Give the probability of a continuation after exactly this prompt."""
     with connect(address, store, api_key_file) as (client, name):
-        before, after = _query(prompt, tokens, "prompt"), _query(continuation, tokens, "continuation")
+        before, after = read_query(prompt, tokens, "prompt"), read_query(continuation, tokens, "continuation")
         answers = client.prob(name, [before], [after], literal=literal, index=index)
 
         def show(good: Sequence[tuple[int, Probability]]) -> None:
@@ -147,7 +149,7 @@ def prob(
                     f"{plural(answer.prompt_count, 'occurrence')} of the prompt)"
                 )
 
-        _report(answers, show, as_json, _update(address, store))
+        report(answers, show, as_json, update_command(address, store))
 
 
 @app.command()
@@ -167,7 +169,7 @@ def ntd(
     with connect(address, store, api_key_file) as (client, name):
         answers = client.ntd(
             name,
-            [_query(prompt, tokens, "prompt")],
+            [read_query(prompt, tokens, "prompt")],
             top_k=None if complete else top,
             literal=literal,
             index=index,
@@ -178,7 +180,7 @@ def ntd(
             for _, answer in good:
                 _print_distribution(answer, f"{plural(answer.prompt_count, 'occurrence')} of the prompt")
 
-        _report(answers, show, as_json, _update(address, store))
+        report(answers, show, as_json, update_command(address, store))
 
 
 @app.command()
@@ -196,7 +198,7 @@ def infgram(
 ) -> None:
     """Ask what follows the longest suffix of the prompt that occurs."""
     with connect(address, store, api_key_file) as (client, name):
-        before = _query(prompt, tokens, "prompt")
+        before = read_query(prompt, tokens, "prompt")
         if continuation is None:
             distributions = client.infgram_ntd(name, [before], top_k=top, literal=literal, index=index, texts=True)
 
@@ -208,9 +210,9 @@ def infgram(
                         f"{plural(answer.suffix_length, 'token')}",
                     )
 
-            _report(distributions, show_all, as_json, _update(address, store))
+            report(distributions, show_all, as_json, update_command(address, store))
             return
-        after = _query(continuation, tokens, "continuation")
+        after = read_query(continuation, tokens, "continuation")
         answers = client.infgram_prob(name, [before], [after], literal=literal, index=index)
 
         def show(good: Sequence[tuple[int, InfgramProbability]]) -> None:
@@ -220,7 +222,7 @@ def infgram(
                     f"occur {plural(answer.prompt_count, 'time')}, {answer.continuation_count:,} of them so continued)"
                 )
 
-        _report(answers, show, as_json, _update(address, store))
+        report(answers, show, as_json, update_command(address, store))
 
 
 @app.command()
@@ -241,7 +243,7 @@ def docs(
     with connect(address, store, api_key_file) as (client, name):
         answers = client.search_docs(
             name,
-            [_query(query, tokens, "query")],
+            [read_query(query, tokens, "query")],
             page_size=page_size,
             page_token=page_token,
             context_tokens=context,
@@ -259,7 +261,7 @@ def docs(
                 if answer.next_page_token:
                     say(f"\nmore: --page-token {answer.next_page_token}")
 
-        _report(answers, show, as_json, _update(address, store))
+        report(answers, show, as_json, update_command(address, store))
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lodex.cli.app import app
-from lodex.cli.target import ModelFolders, named_folders
+from lodex.cli.target import LanguageModelFolders, ModelFolders, named_folders, named_language_models
 
 
 @app.command()
@@ -25,9 +25,10 @@ def serve(
     tls_key: Annotated[Path | None, typer.Option(help="PEM file of the certificate's private key.")] = None,
     insecure: Annotated[bool | None, typer.Option("--insecure", help="Listen beyond this machine without TLS.")] = None,
     load_models: Annotated[
-        bool | None, typer.Option("--load-models", help="Load the embedders now, not at their first request.")
+        bool | None, typer.Option("--load-models", help="Load the models now, not at their first request.")
     ] = None,
     model_folder: ModelFolders = None,
+    language_model_folder: LanguageModelFolders = None,
 ) -> None:
     """Serve stores over gRPC until interrupted."""
     from lodex.config import load_settings
@@ -44,6 +45,7 @@ def serve(
         "insecure": insecure,
         "load_models": load_models,
         "models": named_folders(model_folder) or None,
+        "language_models": named_language_models(language_model_folder) or None,
     }
     names = ", ".join(sorted({*load_settings(flags).stores, *(word.partition("=")[0] for word in words)}))
     serve_stores(words, on_ready=lambda address: print(f"serving {names} on {address}", flush=True), **flags)

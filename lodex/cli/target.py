@@ -35,24 +35,43 @@ ModelFolders = Annotated[
     ),
 ]
 
+LanguageModelFolders = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--language-model-folder",
+        metavar="NAME=PATH",
+        help="Folder of a further language model, by the name it is asked for with --model; repeatable.",
+    ),
+]
 
-def named_folders(words: Sequence[str] | None) -> dict[str, Path]:
-    """Folders by name, from words NAME=PATH."""
+
+def named_folders(words: Sequence[str] | None, flag: str = "--model-folder", field: str = "models") -> dict[str, Path]:
+    """Folders by name, from words NAME=PATH, given by a flag for a setting."""
     folders: dict[str, Path] = {}
     for word in words or ():
         name, _, folder = word.partition("=")
         if not name or not folder:
-            raise InvalidArgumentError(f"--model-folder expects NAME=PATH, got {word!r}", "models")
+            raise InvalidArgumentError(f"{flag} expects NAME=PATH, got {word!r}", field)
         folders[name] = Path(folder)
     return folders
 
 
+def named_language_models(words: Sequence[str] | None) -> dict[str, Path]:
+    """Folders of language models by name, from words NAME=PATH."""
+    return named_folders(words, "--language-model-folder", "language_models")
+
+
 @contextmanager
 def connect(
-    address: str, store: str, api_key_file: Path | None = None, model_folders: Sequence[str] | None = None
+    address: str,
+    store: str,
+    api_key_file: Path | None = None,
+    model_folders: Sequence[str] | None = None,
+    language_model_folders: Sequence[str] | None = None,
 ) -> Iterator[tuple[Client, str]]:
     """A client and the name of the store to ask it for. A server with one store needs no name."""
     models = named_folders(model_folders)
+    language_models = named_language_models(language_model_folders)
     if not address:
         if not store:
             raise InvalidArgumentError(
@@ -60,12 +79,17 @@ def connect(
             )
         import lodex
 
-        with lodex.open(store, models=models) as opened:
+        with lodex.open(store, models=models, language_models=language_models) as opened:
             yield opened.client, opened.name
         return
     if models:
         raise InvalidArgumentError(
             f"{address} has embedders of its own: give --model-folder to lodex serve there", "models"
+        )
+    if language_models:
+        raise InvalidArgumentError(
+            f"{address} has language models of its own: give --language-model-folder to lodex serve there",
+            "language_models",
         )
     from lodex.client import Client
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import aclosing, closing
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
-from lodex.client import description, embedding, ngram, retrieval
+from lodex.client import description, embedding, language_model, ngram, retrieval
+from lodex.client import rerank as reranking
 from lodex.client.grpc_transport import AsyncGrpcTransport, GrpcTransport
-from lodex.client.plan import Plan
+from lodex.client.plan import Plan, StreamPlan
 from lodex.client.transport import AsyncTransport, Transport
 
 if TYPE_CHECKING:
@@ -63,6 +65,52 @@ def _awaiting_of_store(
     return method
 
 
+def _streaming(plan: Callable[P, StreamPlan[R]]) -> Callable[Concatenate[Client, P], Generator[R, None, None]]:
+    """The method of `Client` that carries out a plan of a stream."""
+
+    @functools.wraps(plan)
+    def method(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Generator[R, None, None]:
+        return self.stream(plan(*args, **kwargs))
+
+    return _with_self(method, plan)
+
+
+def _streaming_async(
+    plan: Callable[P, StreamPlan[R]],
+) -> Callable[Concatenate[AsyncClient, P], AsyncGenerator[R, None]]:
+    """The method of `AsyncClient` that carries out a plan of a stream."""
+
+    @functools.wraps(plan)
+    def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[R, None]:
+        return self.stream(plan(*args, **kwargs))
+
+    return _with_self(method, plan)
+
+
+def _streaming_of_store(
+    plan: Callable[Concatenate[str, P], StreamPlan[R]],
+) -> Callable[Concatenate[StoreView, P], Generator[R, None, None]]:
+    """The method of `StoreView` that carries out a plan of a stream on its store."""
+
+    @functools.wraps(plan)
+    def method(self: StoreView, /, *args: P.args, **kwargs: P.kwargs) -> Generator[R, None, None]:
+        return self.client.stream(plan(self.name, *args, **kwargs))
+
+    return method
+
+
+def _streaming_async_of_store(
+    plan: Callable[Concatenate[str, P], StreamPlan[R]],
+) -> Callable[Concatenate[AsyncStoreView, P], AsyncGenerator[R, None]]:
+    """The method of `AsyncStoreView` that carries out a plan of a stream on its store."""
+
+    @functools.wraps(plan)
+    def method(self: AsyncStoreView, /, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[R, None]:
+        return self.client.stream(plan(self.name, *args, **kwargs))
+
+    return method
+
+
 def _with_self(method: M, plan: Callable[..., Any]) -> M:
     """Give a method the signature of its plan behind `self`, for help() and completion."""
     signature = inspect.signature(plan)
@@ -104,6 +152,14 @@ class Client:
             result: R = end.value
             return result
 
+    def stream(self, plan: StreamPlan[R]) -> Generator[R, None, None]:
+        """Carry out a plan of a stream; what comes is yielded as it comes. Closing the generator cancels the call."""
+        call = plan.call
+        timeout_s = self.timeout_s if call.timeout_s is None else call.timeout_s
+        with closing(self.transport.stream(call.service, call.method, call.request, timeout_s)) as messages:
+            for message in messages:
+                yield plan.read(message)
+
     def __getitem__(self, store: str) -> StoreView:
         """The methods of one store, without its name."""
         return StoreView(self, store)
@@ -134,6 +190,11 @@ class Client:
     infgram_prob = _blocking(ngram.infgram_prob)
     infgram_ntd = _blocking(ngram.infgram_ntd)
     search_docs = _blocking(ngram.search_docs)
+    score = _blocking(language_model.score)
+    generate = _streaming(language_model.generate)
+    ask = _streaming(language_model.ask)
+    rerank = _blocking(reranking.rerank)
+    rerank_stream = _streaming(reranking.rerank_stream)
 
 
 class StoreView:
@@ -156,6 +217,11 @@ class StoreView:
     infgram_prob = _of_store(ngram.infgram_prob)
     infgram_ntd = _of_store(ngram.infgram_ntd)
     search_docs = _of_store(ngram.search_docs)
+    score = _of_store(language_model.score_beside)
+    generate = _streaming_of_store(language_model.generate_beside)
+    ask = _streaming_of_store(language_model.ask)
+    rerank = _of_store(reranking.rerank_of_store)
+    rerank_stream = _streaming_of_store(reranking.rerank_stream_of_store)
 
 
 class AsyncClient:
@@ -185,6 +251,14 @@ class AsyncClient:
         except StopIteration as end:
             result: R = end.value
             return result
+
+    async def stream(self, plan: StreamPlan[R]) -> AsyncGenerator[R, None]:
+        """Carry out a plan of a stream; what comes is yielded as it comes. Closing the generator cancels the call."""
+        call = plan.call
+        timeout_s = self.timeout_s if call.timeout_s is None else call.timeout_s
+        async with aclosing(self.transport.stream(call.service, call.method, call.request, timeout_s)) as messages:
+            async for message in messages:
+                yield plan.read(message)
 
     def __getitem__(self, store: str) -> AsyncStoreView:
         """The methods of one store, without its name."""
@@ -218,6 +292,11 @@ class AsyncClient:
     infgram_prob = _awaiting(ngram.infgram_prob)
     infgram_ntd = _awaiting(ngram.infgram_ntd)
     search_docs = _awaiting(ngram.search_docs)
+    score = _awaiting(language_model.score)
+    generate = _streaming_async(language_model.generate)
+    ask = _streaming_async(language_model.ask)
+    rerank = _awaiting(reranking.rerank)
+    rerank_stream = _streaming_async(reranking.rerank_stream)
 
 
 class AsyncStoreView:
@@ -240,3 +319,8 @@ class AsyncStoreView:
     infgram_prob = _awaiting_of_store(ngram.infgram_prob)
     infgram_ntd = _awaiting_of_store(ngram.infgram_ntd)
     search_docs = _awaiting_of_store(ngram.search_docs)
+    score = _awaiting_of_store(language_model.score_beside)
+    generate = _streaming_async_of_store(language_model.generate_beside)
+    ask = _streaming_async_of_store(language_model.ask)
+    rerank = _awaiting_of_store(reranking.rerank_of_store)
+    rerank_stream = _streaming_async_of_store(reranking.rerank_stream_of_store)

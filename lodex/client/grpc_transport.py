@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from typing import Any
 
 import grpc
@@ -84,7 +84,7 @@ class GrpcTransport:
 
     def stream(
         self, service: str, method: str, request: Message | Iterator[Message], timeout_s: float | None
-    ) -> Iterator[Message]:
+    ) -> Generator[Message, None, None]:
         """Carry a request, or a stream of them, and yield the replies."""
         call = self._methods(service, method)(request, timeout=timeout_s, metadata=self._metadata)
         try:
@@ -119,7 +119,7 @@ class AsyncGrpcTransport:
 
     async def stream(
         self, service: str, method: str, request: Message | AsyncIterator[Message], timeout_s: float | None
-    ) -> AsyncIterator[Message]:
+    ) -> AsyncGenerator[Message, None]:
         """Carry a request, or a stream of them, and yield the replies."""
         call = self._method(service, method)(request, timeout=timeout_s, metadata=self._metadata)
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from typing import Protocol
 
 from google.protobuf.message import Message
@@ -20,7 +20,7 @@ class Transport(Protocol):
 
     def stream(
         self, service: str, method: str, request: Message | Iterator[Message], timeout_s: float | None
-    ) -> Iterator[Message]:
+    ) -> Generator[Message, None, None]:
         """Carry a request, or a stream of them, and yield the replies. Closing the iterator cancels the call."""
         ...
 
@@ -38,7 +38,7 @@ class AsyncTransport(Protocol):
 
     def stream(
         self, service: str, method: str, request: Message | AsyncIterator[Message], timeout_s: float | None
-    ) -> AsyncIterator[Message]:
+    ) -> AsyncGenerator[Message, None]:
         """Carry a request, or a stream of them, and yield the replies. Closing the iterator cancels the call."""
         ...
 

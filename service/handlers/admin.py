@@ -10,7 +10,9 @@ from lodex.config import Limits
 from lodex.index.manifest import FORMAT_VERSION
 from lodex.service.call import Call
 from lodex.service.catalog import Catalog
+from lodex.service.language_models import LanguageModels
 from lodex.service.models import Models
+from lodex.service.rerankers import Rerankers
 from lodex.v1 import admin_pb2
 
 
@@ -25,9 +27,19 @@ class ServerState:
 class AdminHandler:
     """Describes the server. Steering it by RPC is not built yet; signals do."""
 
-    def __init__(self, catalog: Catalog, models: Models, limits: Limits, state: ServerState) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        models: Models,
+        language_models: LanguageModels,
+        rerankers: Rerankers,
+        limits: Limits,
+        state: ServerState,
+    ) -> None:
         self._catalog = catalog
         self._models = models
+        self._language_models = language_models
+        self._rerankers = rerankers
         self._limits = limits
         self._state = state
 
@@ -40,7 +52,11 @@ class AdminHandler:
             format_version=FORMAT_VERSION,
             min_format_version=1,
             limits=admin_pb2.Limits(**self._limits.model_dump(exclude={"default_deadline_s"})),
-            models=[self._model(name) for name in self._models.names],
+            models=[
+                *map(self._embedder, self._models.names),
+                *map(self._language_model, self._language_models.names),
+                *map(self._reranker, self._rerankers.names),
+            ],
             stores=list(self._catalog.stores),
             read_only=True,
             draining=self._state.draining,
@@ -49,7 +65,7 @@ class AdminHandler:
         reply.start_time.FromNanoseconds(self._state.start_time_ns)
         return reply
 
-    def _model(self, name: str) -> admin_pb2.Model:
+    def _embedder(self, name: str) -> admin_pb2.Model:
         model = admin_pb2.Model(name=name, role=admin_pb2.MODEL_ROLE_EMBEDDER, default=name == self._models.default)
         info = self._models.loaded(name)
         if info is not None:
@@ -57,5 +73,25 @@ class AdminHandler:
             model.max_tokens = info.max_tokens
             model.dimension = info.dimension
             model.normalized = info.normalized
+            model.loaded = True
+        return model
+
+    def _language_model(self, name: str) -> admin_pb2.Model:
+        model = admin_pb2.Model(
+            name=name, role=admin_pb2.MODEL_ROLE_LANGUAGE_MODEL, default=name == self._language_models.default
+        )
+        info = self._language_models.loaded(name)
+        if info is not None:
+            model.fingerprint = info.fingerprint
+            model.max_tokens = info.max_tokens
+            model.loaded = True
+        return model
+
+    def _reranker(self, name: str) -> admin_pb2.Model:
+        model = admin_pb2.Model(name=name, role=admin_pb2.MODEL_ROLE_RERANKER, default=name == self._rerankers.default)
+        reranker = self._rerankers.loaded(name)
+        if reranker is not None:
+            model.fingerprint = reranker.fingerprint
+            model.max_tokens = reranker.max_tokens
             model.loaded = True
         return model

@@ -12,12 +12,16 @@ from google.protobuf.message import Message
 
 from lodex.client import AsyncClient, AsyncStoreView, Client, StoreView
 from lodex.errors import NotFoundError
-from lodex.v1 import ngram_pb2
+from lodex.types import GeneratedTokens, StreamEvent
+from lodex.v1 import language_model_pb2, ngram_pb2
 
 METHODS = {
     "info", "stores", "store", "indexes", "search", "get", "passages", "embed", "tokenize", "detokenize", "count",
-    "prob", "ntd", "infgram_prob", "infgram_ntd", "search_docs",
+    "prob", "ntd", "infgram_prob", "infgram_ntd", "search_docs", "score", "generate", "ask",
+    "rerank", "rerank_stream",
 }  # fmt: skip
+STREAMS = {"generate", "ask", "rerank_stream"}
+NO_METHODS = {"run", "stream", "close"}
 
 
 class InProcess:
@@ -36,8 +40,13 @@ class InProcess:
         return ngram_pb2.CountResponse(results=[ngram_pb2.CountResult(count=len(request.target.store))])
 
     def stream(self, service: str, method: str, request: Any, timeout_s: float | None) -> Iterator[Message]:
-        """No method of the client streams yet."""
-        raise NotImplementedError
+        """Continue with the name of the method, without an end."""
+        self.calls.append((service, method, timeout_s or 0))
+        try:
+            while True:
+                yield language_model_pb2.GenerateResponse(item=1, tokens={"text": method})
+        finally:
+            self.closed = True
 
     def close(self) -> None:
         """Remember it."""
@@ -51,7 +60,7 @@ def public(cls: type) -> dict[str, Callable[..., Any]]:
 @pytest.mark.parametrize("cls", [Client, AsyncClient])
 def test_both_clients_have_every_method(cls: type) -> None:
     """The tables of the two clients hold the same names."""
-    assert public(cls).keys() - {"run", "close"} == METHODS
+    assert public(cls).keys() - NO_METHODS == METHODS
 
 
 @pytest.mark.parametrize(("blocking", "awaiting"), [(Client, AsyncClient), (StoreView, AsyncStoreView)])
@@ -59,10 +68,10 @@ def test_both_clients_have_the_same_signatures(blocking: type, awaiting: type) -
     """A call is written alike in both, but for `await`."""
     methods, others = public(blocking), public(awaiting)
     assert methods.keys() == others.keys()
-    for name in methods.keys() - {"run", "close"}:
+    for name in methods.keys() - NO_METHODS:
         assert inspect.signature(methods[name]) == inspect.signature(others[name]), name
         assert methods[name].__doc__ == others[name].__doc__
-        assert inspect.iscoroutinefunction(others[name])
+        assert inspect.iscoroutinefunction(others[name]) != (name in STREAMS)
 
 
 def test_a_bound_method_shows_its_arguments() -> None:
@@ -87,6 +96,21 @@ def test_any_transport_carries_the_same_methods() -> None:
         ("NgramService", "Count", 3),
     ]
     assert transport.closed
+
+
+def test_a_stream_is_closed_with_its_generator() -> None:
+    """It begins at the first event, has the client's time unless it brings its own, and ends when the caller leaves."""
+    transport = InProcess()
+    client = Client(transport=transport, timeout_s=3)
+    for events, timeout_s in ((client.generate("x"), 3), (client["docs"].ask("x", timeout_s=0.5), 0.5)):
+        transport.closed = False
+        calls = len(transport.calls)
+        assert isinstance(next(events), StreamEvent)
+        assert next(events).event == GeneratedTokens((), transport.calls[-1][1])
+        assert len(transport.calls) == calls + 1
+        assert transport.calls[-1][2] == timeout_s
+        events.close()
+        assert transport.closed
 
 
 def test_a_store_has_the_methods_of_its_client() -> None:

@@ -18,6 +18,7 @@ from lodex.service.application import Application
 from lodex.service.catalog import Catalog
 from lodex.service.embedded import OpenStore
 from lodex.service.indexing import build_dense_index, build_suffix_index
+from lodex.service.language_models import LanguageModels
 from lodex.service.models import Models
 from lodex.service.server import Server
 from lodex.types import Document
@@ -89,7 +90,8 @@ def _serving(background: Background) -> Iterator[Callable[..., Server]]:
         async def start() -> Server:
             chosen = ServeSettings(**{"port": 0, "drain_grace_s": 0, **settings})
             catalog = Catalog({name: Store.open(path) for name, path in stores.items()})
-            server = Server(Application(catalog, Models(), chosen.limits), chosen)
+            language_models = LanguageModels(chosen.language_models, chosen.language_model)
+            server = Server(Application(catalog, Models(), chosen.limits, language_models), chosen)
             await server.start()
             servers.append(server)
             return server

@@ -91,11 +91,15 @@ def test_lists_are_paged(serve: Callable[..., Server], store_path: Path) -> None
 
 
 def test_the_server_describes_itself(client: Client) -> None:
-    """Release, formats, limits, models and stores; the default embedder is known before it is loaded."""
+    """Release, formats, limits, models and stores; the default models are known before they are loaded."""
     info = client.info()
     assert info.release == lodex.__version__
     assert info.stores == ("docs",)
-    assert [(model.name, model.default) for model in info.models] == [("minilm", True)]
+    assert [(model.role, model.name, model.default) for model in info.models] == [
+        ("embedder", "minilm", True),
+        ("language_model", "lodex-mini-lm", True),
+        ("reranker", "lodex-mini-rerank", True),
+    ]
     assert info.limits["max_k"] == Limits().max_k
     reply = client.transport.unary("AdminService", "GetServerInfo", admin_pb2.GetServerInfoRequest(), 10)
     assert reply.min_format_version <= reply.format_version == FORMAT_VERSION

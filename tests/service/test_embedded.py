@@ -63,6 +63,11 @@ CALLS: dict[str, Callable[[StoreView], Any]] = {
     "search_docs": lambda db: db.search_docs(["cat", "nowhere to be found", "東京", ""], page_size=1, context_tokens=3),
     "search_docs with no page token": lambda db: db.search_docs("cat", page_token="nonsense"),
     "search_docs with too much context": lambda db: db.search_docs("cat", context_tokens=10**6),
+    "score with no model": lambda db: db.score("the cat", model="nothing"),
+    "generate with no model": lambda db: list(db.generate("the cat", model="nothing")),
+    "ask with no model": lambda db: list(db.ask("the cat?", model="nothing")),
+    "rerank with no model": lambda db: db.rerank("cat", ["a", "b"], model="nothing"),
+    "rerank_stream with no model": lambda db: list(db.rerank_stream("cat", ["a", "b"], model="nothing")),
     "another kind of argument": lambda db: db.count("cat", index="dense"),
 }
 

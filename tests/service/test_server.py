@@ -48,6 +48,8 @@ BUILT = {
         "InfgramNextTokenDistribution",
         "SearchDocs",
     },
+    "LanguageModelService": {"Score", "Generate", "Ask"},
+    "RerankService": {"Rerank", "RerankStream"},
     "DatastoreService": {"GetStore", "ListStores", "ListIndexes", "GetIndex"},
     "AdminService": {"GetServerInfo"},
 }
