@@ -66,7 +66,6 @@ class Decoder:
         self.device = device
         self.forwards = 0
         self._model: Any = model
-        self._is_packed = False
         # One hook for good, which asks its own thread: hooks set and removed by one thread are met by the others.
         self._captured = threading.local()
         self._model.model.layers[-1].mlp.register_forward_pre_hook(self._capture)
@@ -89,14 +88,19 @@ class Decoder:
         place = open_device(device)
         return cls(model.eval().to(place), name or folder.resolve().name, fingerprint_decoder(folder), place)
 
-    def pack(self) -> None:
-        """Lay out the weights of the layers for oneDNN, once, on a CPU.
+    def packed(self) -> Decoder:
+        """The same decoder with the weights of its layers laid out for oneDNN; on an accelerator this one itself.
 
-        A state then has the same bits whatever the number of rows in a batch; a forward of one token costs that of 32.
+        A state then has the same bits whatever the number of rows in a batch, which keys that are compared with others
+        need; but a forward of one token costs that of 32. This decoder, which others may be using, stays as it is.
         """
-        if not self._is_packed:
-            pack_linear_layers(self._model.model)
-            self._is_packed = True
+        if self.device.type != "cpu":
+            return self
+        model: nn.Module = AutoModelForCausalLM.from_config(self.config, dtype=torch.float32)  # type: ignore[no-untyped-call]
+        model.load_state_dict(self._model.state_dict(), assign=True)
+        decoder = Decoder(model.eval(), self.name, self.fingerprint, self.device)
+        pack_linear_layers(decoder._model.model)
+        return decoder
 
     @torch.inference_mode()
     def forward(

@@ -45,7 +45,7 @@ class KeyMaker:
 
     On a CPU a document has one array of keys, bit for bit, whatever stands beside it and however many cores there are:
     the windows of a batch have one length, so that there is no padding; a batch is computed by one thread; and the
-    decoder is packed, which makes a row of a product the same whatever the number of rows.
+    decoder is packed, in a copy, which makes a row of a product the same whatever the number of rows.
     """
 
     def __init__(self, decoder: Decoder, window_tokens: int | None = None, stride_tokens: int | None = None) -> None:
@@ -57,9 +57,7 @@ class KeyMaker:
                 f"window_tokens is {window}, {decoder.name!r} reads at most {decoder.max_tokens}", "window_tokens"
             )
         self.source = KeySource(decoder.name, decoder.fingerprint, decoder.hidden_size, window, stride)
-        if decoder.device.type == "cpu":
-            decoder.pack()
-        self._decoder = decoder
+        self._decoder = decoder.packed()
         self._workers = Workers()
         self._batch_tokens = _CPU_BATCH_TOKENS if decoder.device.type == "cpu" else _ACCELERATOR_BATCH_TOKENS
         in_memory = _GROUP_BYTES // (4 * decoder.hidden_size)

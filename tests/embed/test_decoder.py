@@ -195,9 +195,10 @@ def test_a_device_that_is_not_there_is_named(make_decoder: MakeDecoder, device: 
 def test_a_packed_decoder_has_the_same_states_in_every_batch(make_decoder: MakeDecoder, activation: str) -> None:
     """Bit for bit alone and among others, and those of the plain decoder up to rounding."""
     folder = make_decoder(hidden_act=activation, intermediate_size=43)
-    plain, packed = Decoder.open(folder), Decoder.open(folder)
-    packed.pack()
-    packed.pack()
+    plain = Decoder.open(folder)
+    before = plain.forward(IDS).hidden
+    packed = plain.packed()
+    assert torch.equal(plain.forward(IDS).hidden, before)
     together = packed.forward(IDS, with_keys=True)
     torch.testing.assert_close(together.hidden, plain.forward(IDS).hidden, atol=1e-5, rtol=1e-5)
     alone = packed.forward(IDS[1:], with_keys=True)
