@@ -1,12 +1,13 @@
 """Bits per byte of held-out books under a language model, and with what it reads in a datastore of other books.
 
-    scripts/bench_lm.py [--quick] [--json FILE] [--store FOLDER] [--model lodex-mini-lm] [--tokens 2048] [--seed 1]
+    scripts/bench_lm.py [--quick] [--json FILE] [--store FOLDER] [--model lodex-mini-lm] [--tokens 2048]
+                        [--books 70] [--seed 1]
 
 The ten books are those of the authors that neither the tokenizer, the model nor the store has read; that no span of 32
 tokens of theirs stands in the store is shown by counting every one. From each book two excerpts of `--tokens` tokens
 are scored, each as a document: on the first ones temperature and weights are tuned, the second ones are reported. As a
 control the same neighbours are given the values of other entries, which must help nothing.
-A store that is not there yet is made: the other books and the documentation of this Python, a suffix and a kNN index.
+A store that is not there yet is made: other books and the documentation of this Python, a suffix and a kNN index.
 """
 
 from __future__ import annotations
@@ -70,23 +71,24 @@ def main() -> None:
     parser.add_argument("--model", default="lodex-mini-lm")
     parser.add_argument("--tokens", type=int, default=2048, help="tokens of an excerpt")
     parser.add_argument("--k", type=int, default=1024)
+    parser.add_argument("--books", type=int, default=70, help="how many of the other books to put into a new store")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     tokens = 128 if arguments.quick else arguments.tokens
     with tempfile.TemporaryDirectory() as folder:
         store = arguments.store or Path(folder) / "books"
-        make_store(store, arguments.model, arguments.quick)
+        make_store(store, arguments.model, 5 if arguments.quick else arguments.books)
         rows = measure(store, arguments.model, tokens, arguments.k, arguments.seed)
     if arguments.json:
         report = {"machine": machine(), "versions": versions(), "seed": arguments.seed, "rows": rows}
         arguments.json.write_text(json.dumps(report, indent=1) + "\n")
 
 
-def make_store(store: Path, model: str, small: bool) -> None:
-    """The books of other authors and the documentation, with a suffix and a kNN index; what is there is kept."""
+def make_store(store: Path, model: str, number: int) -> None:
+    """Books of other authors and the documentation, with a suffix and a kNN index; what is there is kept."""
     training, _ = books()
     if not (store / "manifests").is_dir():
-        chosen = training[::14] if small else training
+        chosen = [training[i] for i in np.linspace(0, len(training) - 1, number).round().astype(int)]
         run("ingest", str(store), *map(str, chosen), "--segment-bytes", "10000000")
         run("ingest", str(store), "python-docs")
     run("index", "suffix", str(store))

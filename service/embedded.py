@@ -165,7 +165,11 @@ def _name_of(path: Path) -> str:
     return name or "store"
 
 
-def client_without_store(rerankers: Mapping[str, Path] | None = None) -> Client:
-    """A client of this process that has models and no store, to rerank texts; `rerankers` are folders by name."""
-    application = Application(Catalog({}), Models(), Limits(), rerankers=Rerankers(rerankers))
+def client_without_store(
+    language_models: Mapping[str, Path] | None = None, rerankers: Mapping[str, Path] | None = None
+) -> Client:
+    """A client of this process that has models and no store; both arguments are folders of further ones by name."""
+    application = Application(
+        Catalog({}), Models(), Limits(), LanguageModels(language_models), rerankers=Rerankers(rerankers)
+    )
     return Client(transport=EmbeddedTransport(application), timeout_s=math.inf)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -95,12 +96,15 @@ def score(
     texts += [_read(path) for path in file or ()]
     if not texts:
         raise InvalidArgumentError("nothing to score: give a TEXT or a --file", "text")
-    with connect(address, store, api_key_file, None, language_model_folder) as (client, name):
+    near = _knn(store, knn, knn_index, knn_weight, knn_k, knn_temperature)
+    longest = _infgram(store, infgram, infgram_index, infgram_weight, infgram_single_weight)
+    needs_store = bool(near or longest)
+    with connect(address, store, api_key_file, None, language_model_folder, needs_store=needs_store) as (client, name):
         answers = client.score(
             texts,
             model=model,
-            knn=_knn(name, knn, knn_index, knn_weight, knn_k, knn_temperature),
-            infgram=_infgram(name, infgram, infgram_index, infgram_weight, infgram_single_weight),
+            knn=near and replace(near, store=name),
+            infgram=longest and replace(longest, store=name),
             components=components,
             neighbors=neighbors,
             window_tokens=window,
@@ -143,13 +147,16 @@ def generate(
     as_json: JsonLines = False,
 ) -> None:
     """Continue a prompt, printed as it is made."""
-    with connect(address, store, api_key_file, None, language_model_folder) as (client, name):
+    near = _knn(store, knn, knn_index, knn_weight, knn_k, knn_temperature)
+    longest = _infgram(store, infgram, infgram_index, infgram_weight, infgram_single_weight)
+    needs_store = bool(near or longest)
+    with connect(address, store, api_key_file, None, language_model_folder, needs_store=needs_store) as (client, name):
         events = client.generate(
             [read_query(prompt, tokens, "prompt")],
             sampling=Sampling(max_tokens, temperature, top_p, top_k, seed, tuple(stop or ())),
             model=model,
-            knn=_knn(name, knn, knn_index, knn_weight, knn_k, knn_temperature),
-            infgram=_infgram(name, infgram, infgram_index, infgram_weight, infgram_single_weight),
+            knn=near and replace(near, store=name),
+            infgram=longest and replace(longest, store=name),
             log_probabilities=as_json,
             timeout_s=_PATIENCE_S,
         )
@@ -159,7 +166,7 @@ def generate(
 @app.command()
 def ask(
     question: Annotated[str, typer.Argument(help="What is asked of the store.")],
-    k: Annotated[int, typer.Option("-k", min=1, help="Passages to look for.")] = 5,
+    k: Annotated[int, typer.Option("-k", "--k", min=1, help="Passages to look for.")] = 5,
     context_tokens: Annotated[int | None, typer.Option(min=0, help="Tokens of passages in the prompt.")] = None,
     index: IndexOption = None,
     nprobe: Annotated[int | None, typer.Option(min=1, help="Lists to probe, for an IVF index.")] = None,

@@ -77,7 +77,7 @@ def update_command(address: str, store: str) -> str:
 @app.command()
 def search(
     query: Annotated[list[str], typer.Argument(help="What to look for, in words; several queries are one batch.")],
-    k: Annotated[int, typer.Option("-k", min=1, help="Passages for each query.")] = 5,
+    k: Annotated[int, typer.Option("-k", "--k", min=1, help="Passages for each query.")] = 5,
     index: IndexOption = None,
     nprobe: Annotated[int | None, typer.Option(min=1, help="Lists to probe, for an IVF index.")] = None,
     exact: Annotated[bool, typer.Option(help="Search every vector.")] = False,

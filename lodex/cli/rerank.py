@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lodex.cli.app import JsonFlag, app, say
 from lodex.cli.queries import IndexOption, report, update_command
-from lodex.cli.target import AddressOption, ApiKeyFile, ModelFolders, StoreOption, connect, named_folders
+from lodex.cli.target import AddressOption, ApiKeyFile, ModelFolders, RerankerFolders, StoreOption, connect
 from lodex.errors import InvalidArgumentError
 from lodex.types import Hit, Ranking
-
-if TYPE_CHECKING:
-    from lodex.client import Client
-
-RerankerFolders = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--reranker-folder",
-        metavar="NAME=PATH",
-        help="Folder of a further reranker, by the name it is asked for with --model; repeatable.",
-    ),
-]
 
 
 @app.command()
@@ -53,7 +40,10 @@ def rerank(
     given = [*(text or ()), *(_lines(file) if file else ())]
     if not given and not store and not address:
         raise InvalidArgumentError("say what to put in order: texts, --file, or --store to search first", "candidates")
-    with _connected(address, store, api_key_file, model_folder, reranker_folder, bool(given)) as (client, name):
+    with connect(address, store, api_key_file, model_folder, None, reranker_folder, needs_store=not given) as (
+        client,
+        name,
+    ):
         candidates: Sequence[str] | Sequence[Hit] = given
         if not given:
             (candidates,) = client.search(name, query, k=k, index=index)
@@ -81,41 +71,3 @@ def _show(ranking: Ranking) -> None:
 def _lines(file: Path) -> list[str]:
     content = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
     return [line for line in content.splitlines() if line.strip()]
-
-
-@contextmanager
-def _connected(
-    address: str,
-    store: str,
-    api_key_file: Path | None,
-    model_folders: Sequence[str] | None,
-    reranker_folders: Sequence[str] | None,
-    has_texts: bool,
-) -> Iterator[tuple[Client, str]]:
-    """A client, and the store to search; texts alone need no store."""
-    rerankers = named_folders(reranker_folders, "--reranker-folder", "rerankers")
-    if address:
-        if rerankers:
-            raise InvalidArgumentError(
-                f"{address} has rerankers of its own: name their folders to lodex serve there", "rerankers"
-            )
-        if has_texts and not store:
-            from lodex.client import Client
-
-            key = api_key_file.read_text().strip() if api_key_file else None
-            with Client(address, api_key=key) as client:
-                yield client, ""
-            return
-        with connect(address, store, api_key_file, model_folders) as connected:
-            yield connected
-        return
-    if store:
-        import lodex
-
-        with lodex.open(store, models=named_folders(model_folders), rerankers=rerankers) as opened:
-            yield opened.client, opened.name
-        return
-    from lodex.service.embedded import client_without_store
-
-    with client_without_store(rerankers) as client:
-        yield client, ""

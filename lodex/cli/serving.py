@@ -8,7 +8,14 @@ from typing import Annotated
 import typer
 
 from lodex.cli.app import app
-from lodex.cli.target import LanguageModelFolders, ModelFolders, named_folders, named_language_models
+from lodex.cli.target import (
+    LanguageModelFolders,
+    ModelFolders,
+    RerankerFolders,
+    named_folders,
+    named_language_models,
+    named_rerankers,
+)
 
 
 @app.command()
@@ -29,6 +36,7 @@ def serve(
     ] = None,
     model_folder: ModelFolders = None,
     language_model_folder: LanguageModelFolders = None,
+    reranker_folder: RerankerFolders = None,
 ) -> None:
     """Serve stores over gRPC until interrupted."""
     from lodex.config import load_settings
@@ -46,6 +54,7 @@ def serve(
         "load_models": load_models,
         "models": named_folders(model_folder) or None,
         "language_models": named_language_models(language_model_folder) or None,
+        "rerankers": named_rerankers(reranker_folder) or None,
     }
     names = ", ".join(sorted({*load_settings(flags).stores, *(word.partition("=")[0] for word in words)}))
     serve_stores(words, on_ready=lambda address: print(f"serving {names} on {address}", flush=True), **flags)

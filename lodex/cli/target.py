@@ -35,6 +35,14 @@ ModelFolders = Annotated[
     ),
 ]
 
+RerankerFolders = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--reranker-folder",
+        metavar="NAME=PATH",
+        help="Folder of a further reranker, by the name it is asked for with --model; repeatable.",
+    ),
+]
 LanguageModelFolders = Annotated[
     list[str] | None,
     typer.Option(
@@ -61,6 +69,11 @@ def named_language_models(words: Sequence[str] | None) -> dict[str, Path]:
     return named_folders(words, "--language-model-folder", "language_models")
 
 
+def named_rerankers(words: Sequence[str] | None) -> dict[str, Path]:
+    """Folders of rerankers by name, from words NAME=PATH."""
+    return named_folders(words, "--reranker-folder", "rerankers")
+
+
 @contextmanager
 def connect(
     address: str,
@@ -68,34 +81,43 @@ def connect(
     api_key_file: Path | None = None,
     model_folders: Sequence[str] | None = None,
     language_model_folders: Sequence[str] | None = None,
+    reranker_folders: Sequence[str] | None = None,
+    *,
+    needs_store: bool = True,
 ) -> Iterator[tuple[Client, str]]:
-    """A client and the name of the store to ask it for. A server with one store needs no name."""
-    models = named_folders(model_folders)
-    language_models = named_language_models(language_model_folders)
-    if not address:
-        if not store:
-            raise InvalidArgumentError(
-                "say whom to ask: --store PATH, or --address HOST:PORT with --store NAME", "store"
-            )
-        import lodex
+    """A client and the name of the store to ask it for. A server with one store needs no name.
 
-        with lodex.open(store, models=models, language_models=language_models) as opened:
-            yield opened.client, opened.name
+    Where no store is needed and none is named, the name is "": the models of the server, or of this process, answer.
+    """
+    folders = {
+        ("--model-folder", "models", "embedders"): model_folders,
+        ("--language-model-folder", "language_models", "language models"): language_model_folders,
+        ("--reranker-folder", "rerankers", "rerankers"): reranker_folders,
+    }
+    named = {field: named_folders(words, flag, field) for (flag, field, _), words in folders.items()}
+    if address:
+        for flag, field, kind in folders:
+            if named[field]:
+                raise InvalidArgumentError(f"{address} has {kind} of its own: give {flag} to lodex serve there", field)
+        from lodex.client import Client
+
+        key = api_key_file.read_text().strip() if api_key_file else None
+        with Client(address, api_key=key) as client:
+            yield client, store or (_only_store(client, address) if needs_store else "")
         return
-    if models:
-        raise InvalidArgumentError(
-            f"{address} has embedders of its own: give --model-folder to lodex serve there", "models"
-        )
-    if language_models:
-        raise InvalidArgumentError(
-            f"{address} has language models of its own: give --language-model-folder to lodex serve there",
-            "language_models",
-        )
-    from lodex.client import Client
+    import lodex
 
-    key = api_key_file.read_text().strip() if api_key_file else None
-    with Client(address, api_key=key) as client:
-        yield client, store or _only_store(client, address)
+    if store:
+        models, language_models, rerankers = (named[field] for _, field, _ in folders)
+        with lodex.open(store, models=models, language_models=language_models, rerankers=rerankers) as opened:
+            yield opened.client, opened.name
+    elif needs_store:
+        raise InvalidArgumentError("say whom to ask: --store PATH, or --address HOST:PORT with --store NAME", "store")
+    else:
+        from lodex.service.embedded import client_without_store
+
+        with client_without_store(named["language_models"], named["rerankers"]) as client:
+            yield client, ""
 
 
 def _only_store(client: Client, address: str) -> str:

@@ -150,3 +150,39 @@ def test_a_file_that_is_no_text_is_named(run: Run, tmp_path: Path, capsys: pytes
     shutil.copy2("/bin/sh", tmp_path / "binary")
     assert run("score", "--file", tmp_path / "binary") == 1
     assert "binary is not UTF-8" in capsys.readouterr().err
+
+
+def test_a_model_alone_needs_no_store(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Scoring and continuing by the model's own context ask for nothing but the model."""
+    for name in ("LODEX_ADDRESS", "LODEX_STORE"):
+        monkeypatch.delenv(name, raising=False)
+    model = ["--model", "tiny", "--language-model-folder", f"tiny={folder}"]
+    for words in (["score", "a cat"], ["generate", "a cat", "--max-tokens", "2"]):
+        monkeypatch.setattr("sys.argv", ["lodex", *words, *model])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code in (0, None)
+        assert capsys.readouterr().out.strip()
+    monkeypatch.setattr("sys.argv", ["lodex", "generate", "a cat", "--knn", *model])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert "--store PATH" in capsys.readouterr().err
+
+
+def test_texts_are_reranked_without_a_store(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`lodex rerank` orders texts by a folder's model and prints each with its score and where it was."""
+    monkeypatch.delenv("LODEX_STORE", raising=False)
+    monkeypatch.delenv("LODEX_ADDRESS", raising=False)
+    words = ["rerank", "a cat", "one", "two", "--model", "tiny", "--reranker-folder", f"tiny={folder}", "--json"]
+    monkeypatch.setattr("sys.argv", ["lodex", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code in (0, None)
+    (ranking,) = json.loads(capsys.readouterr().out)["results"]
+    assert sorted(candidate["index"] for candidate in ranking["candidates"]) == [0, 1]
+    assert ranking["forwards"] == ranking["windows"] == 1
