@@ -72,6 +72,11 @@ class KnnIndex:
         self.num_entries = int(self._firsts[-1])
         self._largest_norm = max(part.largest_norm for part in self._parts)
 
+    @property
+    def streams(self) -> tuple[TokenStream, ...]:
+        """The token stream of each part, by the numbers that `Neighbors.segments` gives."""
+        return tuple(part.stream for part in self._parts)
+
     def search(
         self,
         queries: Floats,

@@ -17,6 +17,8 @@ from lodex.lm.writer import TextWriter
 from lodex.types import Finished, FinishReason, GeneratedTokens, Sampling
 
 Floats = npt.NDArray[np.float64]
+DEFAULT_TOKENS = 128
+"""Tokens of a continuation for which no number is given."""
 
 
 class Generation:
@@ -41,6 +43,7 @@ class Generation:
         self._model = model
         self._check = check
         self._sampling = sampling
+        self._max_tokens = DEFAULT_TOKENS if sampling.max_tokens is None else sampling.max_tokens
         self._rng = np.random.default_rng(sampling.seed)
         self._reader = Reader(model.decoder, prompt)
         self._writer = TextWriter(model.decode, prompt, sampling.stop)
@@ -62,7 +65,7 @@ class Generation:
         text = self._writer.add(token)
         if self._writer.is_stopped:
             self._finish(FinishReason.STOP)
-        elif len(self._ids) - self._prompt_tokens == self._sampling.max_tokens:
+        elif len(self._ids) - self._prompt_tokens == self._max_tokens:
             text += self._writer.finish()
             self._finish(FinishReason.STOP if self._writer.is_stopped else FinishReason.LENGTH)
         return GeneratedTokens((token,), text, (float(log_probabilities[token]),))

@@ -73,6 +73,13 @@ class Mixture:
                     f"({self.knn.index.model_fingerprint}), the model is {info.name!r} ({info.fingerprint})",
                     "mixture.knn.target",
                 )
+            tokenizer = self.knn.index.tokenizer
+            if tokenizer.fingerprint != info.tokenizer_fingerprint:
+                raise FingerprintMismatchError(
+                    f"index {self.knn.index.name!r} is over tokens of {tokenizer.name!r} ({tokenizer.fingerprint}), "
+                    f"the model {info.name!r} reads those of {info.tokenizer!r} ({info.tokenizer_fingerprint})",
+                    "mixture.knn.target",
+                )
         if self.infgram is not None:
             _require_share(self.infgram.weight, "mixture.infgram.weight")
             if self.infgram.single_weight is not None:

@@ -52,7 +52,9 @@ def pack_passages(
 ) -> PackedPrompt:
     """Put the best hits that fit into `context_tokens` before the question.
 
-    None is what the model's limit leaves beside the question and an answer of `answer_tokens`.
+    None is what the model's limit leaves beside the question and an answer of `answer_tokens`, for which at most a
+    quarter of the limit is kept free: what is longer is made as the first passages leave the window. More than the
+    limit leaves beside the question is never given. InvalidArgumentError for a question that leaves no room at all.
 
     A hit that does not fit is left out, and worse but shorter ones may still be in. Titles and texts are put in as
     they are: nothing in them is read as a part of the template. NotFoundError for a template that does not exist.
@@ -61,10 +63,14 @@ def pack_passages(
     question_ids = model.encode(form.question.replace("{question}", question))
     if context_tokens is not None and context_tokens < 0:
         raise InvalidArgumentError(f"context_tokens is {context_tokens}, it must not be negative", "context_tokens")
-    # The start token stands before them all.
-    budget = max(0, model.info.max_tokens - 1 - len(question_ids) - answer_tokens)
-    if context_tokens is not None:
-        budget = context_tokens
+    limit = model.info.max_tokens
+    room = limit - 2 - len(question_ids)  # the start token before them all, and a first token of the answer
+    if room < 0:
+        raise InvalidArgumentError(
+            f"the question has {len(question_ids)} tokens, {model.info.name!r} reads {limit} at once", "question"
+        )
+    budget = room - min(answer_tokens, limit // 4) if context_tokens is None else context_tokens
+    budget = max(0, min(budget, room))
     chosen: list[Hit] = []
     pieces: list[list[int]] = []
     for hit in hits:

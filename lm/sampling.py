@@ -14,7 +14,7 @@ Floats = npt.NDArray[np.float64]
 def require_sampling(sampling: Sampling) -> None:
     """InvalidArgumentError for settings that draw nothing."""
     checks = (
-        ("max_tokens", sampling.max_tokens >= 1, "at least 1"),
+        ("max_tokens", sampling.max_tokens is None or sampling.max_tokens >= 1, "at least 1"),
         ("temperature", 0 <= sampling.temperature < float("inf"), "0 or above, and finite"),
         ("top_p", 0 < sampling.top_p <= 1, "above 0 and at most 1"),
         ("top_k", sampling.top_k is None or sampling.top_k >= 1, "at least 1"),
@@ -36,7 +36,9 @@ def draw(log_probabilities: Floats, sampling: Sampling, rng: np.random.Generator
     """
     if sampling.temperature == 0:
         return int(log_probabilities.argmax())
-    scaled = log_probabilities / sampling.temperature
+    # Relative to the largest: a temperature near zero would take all of them to minus infinity.
+    with np.errstate(over="ignore"):
+        scaled = (log_probabilities - log_probabilities.max()) / sampling.temperature
     order = np.argsort(-scaled, kind="stable")[: sampling.top_k]
     weights = np.exp(scaled[order] - scaled[order[0]])
     shares = weights / weights.sum()

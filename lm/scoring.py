@@ -144,6 +144,7 @@ def _score_knn(
         if shown:
             shares = neighbor_weights(near, part.temperature)
             for q in range(len(near.token_ids)):
+                check()
                 listed.append(
                     tuple(
                         Neighbor(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 _UNFINISHED = "\N{REPLACEMENT CHARACTER}"
-# A character has at most four bytes; a tail that is still broken after as many tokens is broken for good.
-_LONGEST_WAIT = 4
 # Tokens before the new ones that are decoded with them: some tokenizers drop a space at the start of a text.
 _CONTEXT = 4
 
 
 class TextWriter:
-    """Decodes a continuation piece by piece: the pieces put together are the text, cut before the first stop text.
+    """Decodes a continuation piece by piece.
+
+    The pieces put together are the text, cut before the stop text that is complete first.
 
     `before` are the tokens that the continuation follows.
     """
@@ -40,8 +40,8 @@ class TextWriter:
         begin = max(0, self._done - _CONTEXT)
         known = self._decode(self._ids[begin : self._done])
         text = self._decode(self._ids[begin:])
-        waits = len(self._ids) - self._done
-        if text.endswith(_UNFINISHED) and not is_last and waits < _LONGEST_WAIT:
+        # It may be half a character or a whole one: only what follows tells.
+        if text.endswith(_UNFINISHED) and not is_last:
             return ""
         self._done = len(self._ids)
         return text[len(known) :]

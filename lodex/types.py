@@ -312,9 +312,12 @@ class TextScore:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are drawn. Temperature 0 takes the most probable, the lowest id of equals; `stop` texts end it."""
+    """How tokens are drawn. Temperature 0 takes the most probable, the lowest id of equals; `stop` texts end it.
 
-    max_tokens: int = 128
+    `max_tokens` None is the server's default, 128.
+    """
+
+    max_tokens: int | None = None
     temperature: float = 0.0
     top_p: float = 1.0
     top_k: int | None = None

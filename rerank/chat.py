@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from lodex.rerank.prompt import ChatFrame
 CHAT_TEMPLATE = "chat_template.jinja"
 # Stands for the words of the user while the template is rendered; no template has this character of its own.
 _BODY = "\ue000"
+# The day that a template is told which asks for today's: a prompt, and a fingerprint, is the same every day.
+_DAY = datetime.datetime(2024, 7, 26, tzinfo=datetime.UTC)
+_DATE_FUNCTION = "strftime_now"
 
 
 def has_chat_template(folder: Path) -> bool:
@@ -26,8 +30,8 @@ def has_chat_template(folder: Path) -> bool:
 def chat_frame(folder: Path, system: str) -> ChatFrame | None:
     """What the chat template puts around a user's message after `system`, None where the folder has none.
 
-    A template that knows no role for `system` gets it at the head of the user's message. The template runs in a
-    sandbox. InvalidArgumentError for one that fails or does not show the user's message once.
+    A template that knows no role for `system` gets it at the head of the user's message, and one that asks for the day
+    is told 26 July 2024, which the templates of Llama 3 fall back to. The template runs in a sandbox. InvalidArgumentError for one that fails or does not show the user's message once.
     """
     template, special = _read(folder)
     if template is None:
@@ -51,9 +55,19 @@ def chat_frame(folder: Path, system: str) -> ChatFrame | None:
 
 
 def _render(template: str, messages: list[dict[str, str]], special: dict[str, str]) -> str:
+    if _DATE_FUNCTION in template:
+        template = _fixed_date() + template
     render: Any = render_jinja_template
     texts, _ = render([messages], chat_template=template, add_generation_prompt=True, **special)
     return str(texts[0])
+
+
+def _fixed_date() -> str:
+    """A macro that hides the `strftime_now` of transformers, which takes no other function for it."""
+    values = {f"%{letter}": _DAY.strftime(f"%{letter}") for letter in "aAbBcdHIjmMpSUwWxXyY"}
+    values |= {f"%-{letter}": values[f"%{letter}"].lstrip("0") or "0" for letter in "dHIjmMS"}
+    filled = "".join(f" | replace('{directive}', '{value}')" for directive, value in values.items())
+    return f"{{% macro {_DATE_FUNCTION}(format) %}}{{{{ format{filled} }}}}{{% endmacro %}}\n"
 
 
 def _read(folder: Path) -> tuple[str | None, dict[str, str]]:

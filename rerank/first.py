@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from lodex.embed.decoder import Decoder
 from lodex.errors import InvalidArgumentError
 from lodex.index.tokenizer import TOKENIZER_FILE, Tokenizer
 from lodex.rerank.chat import chat_frame, has_chat_template
-from lodex.rerank.prompt import ChatFrame, PromptBuilder, ReadPassage
+from lodex.rerank.prompt import ChatFrame, PromptBuilder, ReadPassage, go_on
 from lodex.rerank.settings import RerankerSettings, read_settings
 from lodex.rerank.sliding import sliding_windows
 from lodex.rerank.template import IDENTIFIERS, PLAIN
@@ -27,8 +27,17 @@ from lodex.types import RankedCandidate, Ranking, RerankWindow
 _CHAT_TEMPLATE_DEFAULT = "rank-zephyr"
 
 
-def go_on() -> None:
-    """The check of a caller who waits as long as it takes."""
+@dataclass(frozen=True, slots=True)
+class ReadWindow:
+    """What the model makes of one window of n candidates, and what that cost.
+
+    `logits` (n,) float32 are those of the identifiers, `truncated` (n,) marks the passages that were cut.
+    """
+
+    logits: npt.NDArray[np.float32]
+    truncated: npt.NDArray[np.bool_]
+    prompt_tokens: int
+    forwards: int
 
 
 class FirstReranker:
@@ -48,8 +57,8 @@ class FirstReranker:
         self.settings = settings
         self.name = decoder.name
         self.max_tokens = min(decoder.max_tokens, settings.max_tokens or decoder.max_tokens)
-        self._builder = PromptBuilder(tokenizer, settings.template, decoder.start_id, chat)
-        self._letters = torch.from_numpy(self._builder.letter_ids).to(decoder.device)
+        self.builder = PromptBuilder(tokenizer, settings.template, decoder.start_id, chat)
+        self._letters = torch.from_numpy(self.builder.letter_ids).to(decoder.device)
         asked = json.dumps(asdict(settings), sort_keys=True)
         identity = f"lodex-first 1\n{decoder.fingerprint}\n{tokenizer.fingerprint}\n{asked}\n{chat}"
         self.fingerprint = f"sha256:{hashlib.sha256(identity.encode()).hexdigest()}"
@@ -80,12 +89,12 @@ class FirstReranker:
     ) -> Ranking:
         """The order of the candidates, best first; equal scores keep the order they came in.
 
-        `check` is called before each window and may raise. A window that would likely end after `deadline`, an instant
+        `check` is called before each passage and each window, and may raise. A window that would likely end after `deadline`, an instant
         of `time.monotonic`, is not begun: the order so far is `partial`, and candidates that no window held have score
         -inf, no logit and 0 windows. `on_window` is told each window. A candidate's scores are those of its last
         window, so they compare within one window only.
         """
-        work = self.begin(query, candidates, window=window, stride=stride)
+        work = self.begin(query, candidates, window=window, stride=stride, check=check)
         while not work.is_finished:
             check()
             if deadline is not None and time.monotonic() + work.slowest_s > deadline:
@@ -96,22 +105,26 @@ class FirstReranker:
         return work.ranking()
 
     def begin(
-        self, query: str, candidates: Sequence[str], *, window: int | None = None, stride: int | None = None
+        self,
+        query: str,
+        candidates: Sequence[str],
+        *,
+        window: int | None = None,
+        stride: int | None = None,
+        check: Callable[[], None] = go_on,
     ) -> Reranking:
-        """The work of `rerank`, to be done window by window."""
+        """The work of `rerank`, to be done window by window; the candidates are tokenised, with a `check` before each."""
         chosen, step = self.require_windows(window, stride)
-        return Reranking(
-            self, query, self._builder.read(candidates), list(sliding_windows(len(candidates), chosen, step))
-        )
+        longest = min(self.max_tokens, self.settings.max_passage_tokens or self.max_tokens)
+        passages = self.builder.read(candidates, longest, check)
+        return Reranking(self, query, passages, list(sliding_windows(len(candidates), chosen, step)))
 
-    def read_window(
-        self, query: str, passages: Sequence[ReadPassage]
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_], int]:
-        """The logits of the identifiers of a window (n,), which passages were cut (n,), and the prompt's length."""
-        prompt = self._builder.assemble(query, passages, self.max_tokens, self.settings.max_passage_tokens)
+    def read_window(self, query: str, passages: Sequence[ReadPassage]) -> ReadWindow:
+        """Read one window, in one forward pass."""
+        prompt = self.builder.assemble(query, passages, self.max_tokens, self.settings.max_passage_tokens)
         hidden = self.decoder.forward(torch.from_numpy(prompt.ids)[None]).hidden[0, -1]  # (H,)
         logits = self.decoder.logits_of(hidden, self._letters[: len(passages)])  # (n,)
-        return logits.float().cpu().numpy(), prompt.truncated, len(prompt.ids)
+        return ReadWindow(logits.float().cpu().numpy(), prompt.truncated, len(prompt.ids), forwards=1)
 
     def require_windows(self, window: int | None = None, stride: int | None = None) -> tuple[int, int]:
         """The window and stride to read with, by default the reranker's own; InvalidArgumentError names the limit."""
@@ -154,19 +167,19 @@ class Reranking:
     def step(self) -> RerankWindow:
         """Read the next window and put its candidates in order."""
         assert not self.is_finished, "a step after the last window; this is a bug"
-        started, forwards = time.monotonic(), self._reranker.decoder.forwards
+        started = time.monotonic()
         begin, end = self._windows[self._steps]
         members = self._order[begin:end]
-        logits, truncated, length = self._reranker.read_window(self._query, [self._passages[i] for i in members])
-        scores = log_softmax(logits)
+        read = self._reranker.read_window(self._query, [self._passages[i] for i in members])
+        scores = log_softmax(read.logits)
         for place, i in enumerate(members):
             held = self._best[i].windows + 1 if i in self._best else 1
-            score, logit = float(scores[place]), float(logits[place])
-            self._best[i] = RankedCandidate(i, score, logit, held, bool(truncated[place]))
-        self._order[begin:end] = [members[place] for place in np.argsort(-logits, kind="stable")]
+            score, logit = float(scores[place]), float(read.logits[place])
+            self._best[i] = RankedCandidate(i, score, logit, held, bool(read.truncated[place]))
+        self._order[begin:end] = [members[place] for place in np.argsort(-read.logits, kind="stable")]
         self._steps += 1
-        self._tokens += length
-        self._forwards += self._reranker.decoder.forwards - forwards
+        self._tokens += read.prompt_tokens
+        self._forwards += read.forwards
         self.slowest_s = max(self.slowest_s, time.monotonic() - started)
         return RerankWindow(begin, tuple(self._best[i] for i in self._order[begin:end]))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,14 @@ from lodex.rerank.template import IDENTIFIERS, Template, line_parts, without_imi
 
 Ids = npt.NDArray[np.int64]
 MAX_QUERY_TOKENS = 128
+# A text is cut to so many characters for each token it may have before it is tokenised: words have four or five, and
+# only ruled lines and the like have more than sixteen.
+_CHARACTERS_OF_A_TOKEN = 16
 _PASSAGE = "{passage}"
+
+
+def go_on() -> None:
+    """The check of a caller who waits as long as it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +35,15 @@ class ChatFrame:
 
 @dataclass(frozen=True, slots=True)
 class ReadPassage:
-    """A passage as token ids: those of the template before, of the text, and of the template after it."""
+    """A passage as token ids: those of the template before, of the text, and of the template after it.
+
+    `is_cut` says that the text goes on, and was too long to be read to its end.
+    """
 
     before: tuple[int, ...]
     text: tuple[int, ...]
     after: tuple[int, ...]
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +78,27 @@ class PromptBuilder:
         if chat is not None and template.chat:
             self._before, self._after = _with_special_tokens(tokenizer, chat)
 
-    def read(self, texts: Sequence[str]) -> list[ReadPassage]:
-        """Tokenise passages, each once for all windows that will hold it."""
+    def read(
+        self, texts: Sequence[str], max_tokens: int | None = None, check: Callable[[], None] = go_on
+    ) -> list[ReadPassage]:
+        """Tokenise passages, each once for all windows that will hold it.
+
+        Of a passage that is given at most `max_tokens`, no more than the first 16 characters for each are read.
+        `check` is called before each passage and may raise.
+        """
         literal, _ = next(part for part in self._parts if _PASSAGE in part[0])
         before, after = literal.split(_PASSAGE)
         # A tokenizer joins a space to the word that follows it: what stands right before the passage is read with it.
         head, joined = (before.rstrip(" "), before[len(before.rstrip(" ")) :])
-        safe = [joined + without_imitations(" ".join(text.split())) for text in texts]
-        *ids, head_ids, tail_ids = self._encode([*safe, head, after])
-        return [ReadPassage(tuple(head_ids), tuple(text), tuple(tail_ids)) for text in ids]
+        head_ids, tail_ids = map(tuple, self._encode([head, after]))
+        passages = []
+        for text in texts:
+            check()
+            safe = without_imitations(" ".join(text.split()))
+            shown = safe if max_tokens is None else safe[: max_tokens * _CHARACTERS_OF_A_TOKEN]
+            (ids,) = self._encode([joined + shown])
+            passages.append(ReadPassage(head_ids, tuple(ids), tail_ids, is_cut=len(shown) < len(safe)))
+        return passages
 
     def assemble(
         self, query: str, passages: Sequence[ReadPassage], max_tokens: int, max_passage_tokens: int | None = None
@@ -104,7 +127,7 @@ class PromptBuilder:
         lines = [self._line(passage, number, limit) for number, passage in enumerate(passages)]
         line_ends = len(head) - 1 + np.cumsum([len(line) for line in lines])
         body = [i for line in lines for i in line]
-        truncated = np.array([len(passage.text) > limit for passage in passages], np.bool_)
+        truncated = np.array([passage.is_cut or len(passage.text) > limit for passage in passages], np.bool_)
         return Prompt(np.array([*head, *body, *tail], np.int64), line_ends, truncated)
 
     def prefix(self, query: str, count: int) -> list[int]:
@@ -131,7 +154,7 @@ class PromptBuilder:
     def _filled(self, text: str, query: str, count: int) -> str:
         if "{query}" not in text:
             return text.replace("{count}", str(count))
-        safe = without_imitations(" ".join(query.split()))
+        safe = without_imitations(" ".join(query.split()))[: MAX_QUERY_TOKENS * _CHARACTERS_OF_A_TOKEN]
         ids = self._tokenizer.encode(safe)
         if len(ids) > MAX_QUERY_TOKENS:
             safe = self._tokenizer.decode(ids[:MAX_QUERY_TOKENS]).rstrip("\N{REPLACEMENT CHARACTER}")

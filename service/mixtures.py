@@ -46,7 +46,7 @@ class MixtureReader:
         from lodex.lm.mixture import KnnPart
 
         require_built(message, _KNN, "mixture.knn")
-        k = message.k if message.HasField("k") else _DEFAULT_NEIGHBORS
+        k = message.k if message.HasField("k") else min(_DEFAULT_NEIGHBORS, self._limits.max_k)
         nprobe = read_nprobe(message.parameters, "mixture.knn.parameters")
         return KnnPart(
             index=self._open(message.target, "knn", KnnIndex, "mixture.knn.target"),

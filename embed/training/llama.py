@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, rms_norm, silu
 
+from lodex.errors import InvalidArgumentError
+
 # Blocks of queries, each against the keys up to its end: half of the square is never computed. On CPU cores the
 # compiled products are twice as fast as scaled_dot_product_attention with its backward pass.
 _QUERY_BLOCKS = 4
@@ -18,7 +20,10 @@ _INIT_STD = 0.02
 
 @dataclass(frozen=True, slots=True)
 class LlamaShape:
-    """Sizes of a Llama with tied embeddings and as many key heads as query heads; `context` in tokens."""
+    """Sizes of a Llama with tied embeddings and as many key heads as query heads; `context` in tokens.
+
+    InvalidArgumentError where the heads do not divide `hidden` into even sizes: positions rotate pairs of dimensions.
+    """
 
     vocab_size: int
     hidden: int = 256
@@ -28,6 +33,13 @@ class LlamaShape:
     context: int = 1024
     rope_theta: float = 10_000.0
     norm_eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        if self.heads < 1 or self.hidden < 1 or self.hidden % (2 * self.heads):
+            raise InvalidArgumentError(
+                f"hidden is {self.hidden} and heads is {self.heads}, expected hidden to be a multiple of 2 * heads",
+                "hidden",
+            )
 
     @property
     def parameters(self) -> int:

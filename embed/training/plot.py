@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 from lodex.embed.training.trainer import Log
 from lodex.errors import MissingExtraError
+
+
+def require_plotting() -> None:
+    """MissingExtraError without matplotlib: to be asked before hours of training, not after them."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise MissingExtraError("drawing the loss", "train")
 
 
 def plot_losses(log: Log, path: Path, title: str, evaluation: str) -> None:
@@ -13,10 +20,9 @@ def plot_losses(log: Log, path: Path, title: str, evaluation: str) -> None:
 
     MissingExtraError without matplotlib.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("drawing the loss", "train") from error
+    require_plotting()
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     left = figure.subplots()
     if log.losses:

@@ -15,7 +15,7 @@ import torch
 from lodex.embed.training.export import write_model
 from lodex.embed.training.llama import LlamaShape, TrainingLlama
 from lodex.embed.training.optimizer import OptimizerSettings
-from lodex.embed.training.plot import plot_losses
+from lodex.embed.training.plot import plot_losses, require_plotting
 from lodex.embed.training.trainer import Budget, Log, Trainer
 from lodex.index.store import Store
 from lodex.index.tokenizer import EOS
@@ -73,6 +73,7 @@ def train_language_model(
     `held_out` are texts by name, of documents that are not in the store: they are measured at the end, as are the
     documents of the store that were kept apart. Returns what was measured, which the model card states too.
     """
+    require_plotting()
     text = read_training_text(store.snapshot(), stream, recipe.dev_share)
     shape = recipe.shape(text.tokenizer.vocab_size)
     report(

@@ -1,13 +1,15 @@
-"""The typer application that the verbs register with, and how they print."""
+"""The typer application that the verbs register with, how they print, and how they read files."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from enum import Enum
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import numpy as np
@@ -17,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
-from lodex.errors import LodexError
+from lodex.errors import InvalidArgumentError, LodexError
 
 _BROKEN_PIPE = 128 + 13
 """What a shell sees of a program that SIGPIPE ended."""
@@ -90,25 +92,42 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def read_text(path: Path, field: str = "file") -> str:
+    """The text of a file, - for standard input; InvalidArgumentError names one that is not UTF-8."""
+    try:
+        return sys.stdin.buffer.read().decode() if str(path) == "-" else path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidArgumentError(f"{path} is not UTF-8: {error}", field) from error
+
+
 def print_json(value: Any) -> None:
-    """Print a value of dataclasses, arrays and plain data as JSON."""
-    json.dump(value, sys.stdout, default=_plain, ensure_ascii=False)
+    """Print a value of dataclasses, arrays and plain data as JSON, which has null for numbers that are not finite."""
+    json.dump(_plain(value), sys.stdout, ensure_ascii=False, allow_nan=False)
     sys.stdout.write("\n")
 
 
 def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    if isinstance(value, np.ndarray):
-        return value.tolist()
+    """The value in the types that JSON has."""
     if isinstance(value, Enum):
-        return value.value
+        return _plain(value.value)
+    if value is None or isinstance(value, (str, int)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, np.ndarray):
+        items = value.tolist()
+        is_ready = value.dtype.kind in "biu" or (value.dtype.kind == "f" and bool(np.isfinite(value).all()))
+        return items if is_ready else _plain(items)
     if isinstance(value, np.generic):
-        return value.item()
+        return _plain(value.item())
     if isinstance(value, LodexError):
         return {"error": str(value)}
     if isinstance(value, Mapping):
-        return dict(value)
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
     raise TypeError(f"cannot print {type(value).__name__} as JSON")
 
 

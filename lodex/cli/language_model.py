@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from lodex.cli.app import JsonFlag, app, plural, print_json, print_table, say
+from lodex.cli.app import JsonFlag, app, plural, print_json, print_table, read_text, say
 from lodex.cli.queries import IndexOption, TokensFlag, read_query, report, update_command
 from lodex.cli.target import AddressOption, ApiKeyFile, LanguageModelFolders, ModelFolders, StoreOption, connect
 from lodex.errors import InvalidArgumentError, LodexError
@@ -56,7 +56,9 @@ SingleWeight = Annotated[
     float | None,
     typer.Option("--infgram-single-weight", help="Its share where the match has a single continuation."),
 ]
-MaxTokens = Annotated[int, typer.Option("-n", "--max-tokens", min=1, help="Tokens to make at most.")]
+MaxTokens = Annotated[
+    int | None, typer.Option("-n", "--max-tokens", min=1, help="Tokens to make at most.  [default: 128]")
+]
 Temperature = Annotated[float, typer.Option(help="0 takes the most probable token, more draws more freely.")]
 TopP = Annotated[float, typer.Option(help="Draw from the tokens that hold this share together.")]
 TopK = Annotated[int | None, typer.Option(min=1, help="Draw from so many tokens.")]
@@ -93,7 +95,7 @@ def score(
     """Give the bits per byte of texts under a language model, alone or with what it reads in a store."""
     names = [*(text or ()), *map(str, file or ())]
     texts: list[NgramQuery] = [read_query(one, tokens, "text") for one in text or ()]
-    texts += [_read(path) for path in file or ()]
+    texts += [read_text(path) for path in file or ()]
     if not texts:
         raise InvalidArgumentError("nothing to score: give a TEXT or a --file", "text")
     near = _knn(store, knn, knn_index, knn_weight, knn_k, knn_temperature)
@@ -123,7 +125,7 @@ def score(
 @app.command()
 def generate(
     prompt: Annotated[str, typer.Argument(help="What comes before.")],
-    max_tokens: MaxTokens = 128,
+    max_tokens: MaxTokens = None,
     temperature: Temperature = 0.0,
     top_p: TopP = 1.0,
     top_k: TopK = None,
@@ -172,7 +174,7 @@ def ask(
     nprobe: Annotated[int | None, typer.Option(min=1, help="Lists to probe, for an IVF index.")] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Search every vector.")] = False,
     template: Annotated[str | None, typer.Option(help="Name of the prompt template.")] = None,
-    max_tokens: MaxTokens = 128,
+    max_tokens: MaxTokens = None,
     temperature: Temperature = 0.0,
     top_p: TopP = 1.0,
     top_k: TopK = None,
@@ -235,16 +237,9 @@ def _given(**flags: Any) -> dict[str, Any]:
     return {name: value for name, value in flags.items() if value is not None}
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InvalidArgumentError(f"{path} is not UTF-8: {error}", "file") from error
-
-
 def _print_score(answer: TextScore) -> None:
     size = f"{plural(len(answer.token_ids), 'token')}, {plural(answer.text_bytes, 'byte')}"
-    say(f"{answer.bits_per_byte:.4f} bits per byte  ({size})")
+    say(f"{answer.bits_per_byte:.4f} bits per byte  ({size})" if answer.text_bytes else f"no text  ({size})")
     if answer.components:
         rows = [
             (part.component, _bits_per_byte(part, answer.text_bytes), f"{part.weights.mean():.3f}", _certain(part))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lodex.cli.app import JsonFlag, app, say
+from lodex.cli.app import JsonFlag, app, read_text, say
 from lodex.cli.queries import IndexOption, report, update_command
 from lodex.cli.target import AddressOption, ApiKeyFile, ModelFolders, RerankerFolders, StoreOption, connect
 from lodex.errors import InvalidArgumentError
@@ -69,5 +68,7 @@ def _show(ranking: Ranking) -> None:
 
 
 def _lines(file: Path) -> list[str]:
-    content = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-    return [line for line in content.splitlines() if line.strip()]
+    lines = [line for line in read_text(file).splitlines() if line.strip()]
+    if not lines:
+        raise InvalidArgumentError(f"{file} has no text to put in order", "file")
+    return lines

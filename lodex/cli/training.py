@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lodex.cli.app import app, print_table, say
+from lodex.cli.app import app, print_table, read_text, say
 from lodex.cli.progress import terminal_progress
 from lodex.index.build import build_index
 from lodex.index.store import Store
@@ -52,7 +52,7 @@ def lm(
     from lodex.lm.training.run import Recipe, train_language_model
 
     tune_allocator()
-    texts = {path.name: path.read_text(encoding="utf-8") for path in held_out or []}
+    texts = {path.name: read_text(path, "held_out") for path in held_out or []}
     opened = Store.open(store)
     loaded = Tokenizer.load(tokenizer or DEFAULT_TOKENIZER)
     with terminal_progress() as progress:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import reprlib
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from lodex.client.status import error_of
@@ -33,6 +35,36 @@ _DTYPES: dict[common_pb2.DataType, np.dtype[Any]] = {
     common_pb2.DATA_TYPE_UINT64: np.dtype("<u8"),
 }
 _DATA_TYPES = {dtype: data_type for data_type, dtype in _DTYPES.items()}
+_EXPECTED = {
+    FieldDescriptor.TYPE_INT32: f"a whole number, at most {2**31 - 1}",
+    FieldDescriptor.TYPE_INT64: f"a whole number, at most {2**63 - 1}",
+    FieldDescriptor.TYPE_UINT32: f"a whole number, 0 to {2**32 - 1}",
+    FieldDescriptor.TYPE_UINT64: f"a whole number, 0 to {2**64 - 1}",
+    FieldDescriptor.TYPE_FLOAT: "a number",
+    FieldDescriptor.TYPE_DOUBLE: "a number",
+    FieldDescriptor.TYPE_BOOL: "True or False",
+    FieldDescriptor.TYPE_STRING: "Unicode text",
+}
+
+
+def asked(message: type[M], path: str = "", **fields: Any) -> M:
+    """A message with these fields; InvalidArgumentError names the one whose value has no place in it.
+
+    `path` is where the message stands in the request, "" for the request itself.
+    """
+    try:
+        return message(**fields)
+    except (TypeError, ValueError):
+        for name, value in fields.items():
+            try:
+                message(**{name: value})
+            except (TypeError, ValueError) as error:
+                field = f"{path}.{name}" if path else name
+                expected = _EXPECTED.get(message.DESCRIPTOR.fields_by_name[name].type, "another value")
+                raise InvalidArgumentError(
+                    f"{field} is {reprlib.repr(value)}, expected {expected}: {error}", field
+                ) from error
+        raise
 
 
 def tensor(array: npt.NDArray[Any]) -> common_pb2.Tensor:
@@ -55,14 +87,14 @@ def array(message: common_pb2.Tensor) -> npt.NDArray[Any]:
     return np.frombuffer(message.data, dtype=dtype).reshape(shape).astype(dtype.newbyteorder("="))
 
 
-def index_ref(store: str, index: str | None, version: int | None) -> common_pb2.IndexRef:
-    """The reference of an index of a store; None leaves the choice to the server."""
-    return common_pb2.IndexRef(store=store, index=index or "", version=version)
+def index_ref(store: str, index: str | None, version: int | None, path: str = "target") -> common_pb2.IndexRef:
+    """The reference of an index of a store; None leaves the choice to the server. `path` names it in errors."""
+    return asked(common_pb2.IndexRef, path, store=store, index=index or "", version=version)
 
 
 def store_ref(store: str, version: int | None) -> common_pb2.StoreRef:
     """The reference of a store; None is its newest version."""
-    return common_pb2.StoreRef(store=store, version=version)
+    return asked(common_pb2.StoreRef, "target", store=store, version=version)
 
 
 def lone_text(texts: str | Sequence[str], field: str) -> Sequence[str]:

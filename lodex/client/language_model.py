@@ -90,7 +90,8 @@ def score_beside(
 
     `knn` and `infgram` True read this store's indexes; see `Client.score`.
     """
-    request = language_model_pb2.ScoreRequest(
+    request = codec.asked(
+        language_model_pb2.ScoreRequest,
         model=model or "",
         texts=_texts(texts, "texts"),
         mixture=_mixture(store, knn, infgram),
@@ -144,7 +145,8 @@ def generate_beside(
 
     `knn` and `infgram` True read this store's indexes; see `Client.generate`.
     """
-    request = language_model_pb2.GenerateRequest(
+    request = codec.asked(
+        language_model_pb2.GenerateRequest,
         model=model or "",
         prompts=_texts(prompts, "prompts"),
         mixture=_mixture(store, knn, infgram),
@@ -176,13 +178,16 @@ def ask(
     Each question gives Retrieved, the passages that the model reads, then tokens and citations, then Finished, or an
     error of its own. `index`, `exact` and `nprobe` are of the search. Closing the iterator ends the work.
     """
-    request = language_model_pb2.AskRequest(
+    request = codec.asked(
+        language_model_pb2.AskRequest,
         model=model or "",
         questions=codec.lone_text(questions, "questions"),
-        search=retrieval_pb2.SearchRequest(
-            target=codec.index_ref(store, index, version),
+        search=codec.asked(
+            retrieval_pb2.SearchRequest,
+            "search",
+            target=codec.index_ref(store, index, version, "search.target"),
             k=k,
-            parameters=retrieval_pb2.SearchParameters(exact=exact, nprobe=nprobe),
+            parameters=_parameters("search.parameters", exact, nprobe),
         ),
         context_tokens=context_tokens,
         template=template or "",
@@ -207,19 +212,23 @@ def _mixture(
     if knn:
         near = KnnSource(store) if knn is True else knn
         mixture.knn.CopyFrom(
-            language_model_pb2.KnnSource(
-                target=codec.index_ref(near.store, near.index, near.version),
+            codec.asked(
+                language_model_pb2.KnnSource,
+                "mixture.knn",
+                target=codec.index_ref(near.store, near.index, near.version, "mixture.knn.target"),
                 k=near.k,
                 temperature=near.temperature,
                 weight=near.weight,
-                parameters=retrieval_pb2.SearchParameters(exact=near.exact, nprobe=near.nprobe),
+                parameters=_parameters("mixture.knn.parameters", near.exact, near.nprobe),
             )
         )
     if infgram:
         longest = InfgramSource(store) if infgram is True else infgram
         mixture.infgram.CopyFrom(
-            language_model_pb2.InfgramSource(
-                target=codec.index_ref(longest.store, longest.index, longest.version),
+            codec.asked(
+                language_model_pb2.InfgramSource,
+                "mixture.infgram",
+                target=codec.index_ref(longest.store, longest.index, longest.version, "mixture.infgram.target"),
                 weight=longest.weight,
                 single_weight=longest.single_weight,
             )
@@ -227,11 +236,17 @@ def _mixture(
     return mixture
 
 
+def _parameters(path: str, exact: bool, nprobe: int | None) -> retrieval_pb2.SearchParameters:
+    return codec.asked(retrieval_pb2.SearchParameters, path, exact=exact, nprobe=nprobe)
+
+
 def _sampling(sampling: Sampling | None, log_probabilities: bool) -> language_model_pb2.Sampling:
     chosen = sampling or Sampling()
     if isinstance(chosen.stop, str):
         raise InvalidArgumentError(f"sampling.stop is {chosen.stop!r}, expected a tuple of texts", "sampling.stop")
-    return language_model_pb2.Sampling(
+    return codec.asked(
+        language_model_pb2.Sampling,
+        "sampling",
         max_tokens=chosen.max_tokens,
         temperature=chosen.temperature,
         top_p=chosen.top_p,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,31 +127,38 @@ class _Asked:
             raise InvalidArgumentError(
                 f"{len(queries)} queries and {len(lists)} lists of candidates: list i belongs to query i", "candidates"
             )
-        request = rerank_pb2.RerankRequest(
+        request = codec.asked(
+            rerank_pb2.RerankRequest,
             model=self.model or "",
-            options=rerank_pb2.RerankOptions(window=self.window, stride=self.stride),
+            options=codec.asked(rerank_pb2.RerankOptions, "options", window=self.window, stride=self.stride),
             chunking=self.chunking or "",
             top_n=self.top_n,
             with_texts=self.texts,
         )
         for i, (query, candidates) in enumerate(zip(queries, lists, strict=True)):
-            if isinstance(candidates, str):
-                raise InvalidArgumentError(f"candidates[{i}] is one text, expected a list", f"candidates[{i}]")
-            request.queries.add(query=query, candidates=map(_candidate, candidates))
+            if isinstance(candidates, str) or not isinstance(candidates, Iterable):
+                kind = "one text" if isinstance(candidates, str) else type(candidates).__name__
+                raise InvalidArgumentError(f"candidates[{i}] is {kind}, expected a list", f"candidates[{i}]")
+            asked = request.queries.add(query=query)
+            asked.candidates.extend(
+                _candidate(candidate, f"queries[{i}].candidates[{j}]") for j, candidate in enumerate(candidates)
+            )
         from_store = any(c.WhichOneof("content") == "passage_id" for q in request.queries for c in q.candidates)
         if self.store and from_store:
             request.target.CopyFrom(codec.store_ref(self.store, self.version))
         return request
 
 
-def _candidate(value: AnyCandidate) -> rerank_pb2.Candidate:
-    if isinstance(value, Hit):
-        return rerank_pb2.Candidate(id=value.passage.id, text=value.passage.text, title=value.passage.title)
+def _candidate(value: AnyCandidate, path: str) -> rerank_pb2.Candidate:
     if isinstance(value, str):
-        return rerank_pb2.Candidate(text=value)
-    if value.passage_id:
-        return rerank_pb2.Candidate(id=value.id or value.passage_id, passage_id=value.passage_id, title=value.title)
-    return rerank_pb2.Candidate(id=value.id, text=value.text, title=value.title)
+        value = Candidate(value)
+    elif isinstance(value, Hit):
+        value = Candidate(value.passage.text, value.passage.title, value.passage.id)
+    elif not isinstance(value, Candidate):
+        raise InvalidArgumentError(f"{path} is {type(value).__name__}, expected a text, a Candidate or a Hit", path)
+    content = {"passage_id": value.passage_id} if value.passage_id else {"text": value.text}
+    name = value.id or value.passage_id
+    return codec.asked(rerank_pb2.Candidate, path, id=name, title=value.title, **content)
 
 
 def _stream(asked: _Asked, timeout_s: float | None) -> StreamPlan[StreamEvent]:

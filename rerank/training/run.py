@@ -13,6 +13,7 @@ import torch
 from lodex.embed.training.export import CONFIG, read_model, write_model
 from lodex.embed.training.llama import TrainingLlama
 from lodex.embed.training.optimizer import OptimizerSettings
+from lodex.embed.training.plot import plot_losses, require_plotting
 from lodex.embed.training.trainer import Budget, Log, Trainer
 from lodex.errors import FailedPreconditionError
 from lodex.index.snapshot import Snapshot
@@ -60,6 +61,7 @@ def train_reranker(
     stopped. Raises InvalidArgumentError for a model that is no small Llama, FailedPreconditionError for a store
     without passages enough or without the dense index.
     """
+    require_plotting()
     tokenizer = Tokenizer.load(init_folder)
     llama, weights = read_model(init_folder)
     model = TrainingLlama(llama)
@@ -88,6 +90,7 @@ def train_reranker(
     for kind, (count, value) in kinds.items():
         report(f"{kind}: nDCG@10 {value:.4f} on {count} held-out lists")
     write_model(out, llama, trainer.masters, tokenizer.to_json(), EOS, tokenizer.eos_id)
+    plot_losses(log, out / "loss.png", "Training", "nDCG@10, held out")
     write_card(out, init_folder.resolve().name, settings.template, settings.shape, log, kinds, settings.seed)
     return log
 

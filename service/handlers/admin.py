@@ -67,8 +67,9 @@ class AdminHandler:
 
     def _embedder(self, name: str) -> admin_pb2.Model:
         model = admin_pb2.Model(name=name, role=admin_pb2.MODEL_ROLE_EMBEDDER, default=name == self._models.default)
-        info = self._models.loaded(name)
-        if info is not None:
+        encoder = self._models.loaded(name)
+        if encoder is not None:
+            info = encoder.info
             model.fingerprint = info.fingerprint
             model.max_tokens = info.max_tokens
             model.dimension = info.dimension
@@ -80,10 +81,10 @@ class AdminHandler:
         model = admin_pb2.Model(
             name=name, role=admin_pb2.MODEL_ROLE_LANGUAGE_MODEL, default=name == self._language_models.default
         )
-        info = self._language_models.loaded(name)
-        if info is not None:
-            model.fingerprint = info.fingerprint
-            model.max_tokens = info.max_tokens
+        found = self._language_models.loaded(name)
+        if found is not None:
+            model.fingerprint = found.info.fingerprint
+            model.max_tokens = found.info.max_tokens
             model.loaded = True
         return model
 

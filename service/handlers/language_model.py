@@ -39,6 +39,8 @@ _SAMPLING = frozenset({"max_tokens", "temperature", "top_p", "top_k", "seed", "s
 _PROMPT = (language_model_pb2.CONTEXT_STRATEGY_UNSPECIFIED, language_model_pb2.CONTEXT_STRATEGY_PROMPT)
 _DEFAULT_TOKENS = 128
 _MAX_STOPS = 16
+# Each is read from its document: a thousand take a tenth of a second.
+_MAX_LISTED = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,12 @@ class LanguageModelHandler:
         within(request.neighbors, 0, self._limits.max_k, "neighbors")
         opened = await self._open(request.model, request.mixture, call)
         batch = await call.run(self._texts, opened.model, request.texts, "texts")
+        listed = request.neighbors * sum(len(text.ids) for text in batch.values)
+        if listed > _MAX_LISTED:
+            raise InvalidArgumentError(
+                f"{request.neighbors} neighbors of each token are {listed} in all, at most {_MAX_LISTED} are listed",
+                "neighbors",
+            )
 
         def answer() -> list[TextScore]:
             from lodex.lm.scoring import score_texts  # torch is imported only where a model is at work
@@ -153,7 +161,7 @@ class LanguageModelHandler:
 
             try:
                 return pack_passages(
-                    opened.model, question, hits, budget, request.template, answer_tokens=sampling.max_tokens
+                    opened.model, question, hits, budget, request.template, answer_tokens=sampling.max_tokens or 0
                 )
             except ENDS_THE_REQUEST:
                 raise
@@ -213,9 +221,10 @@ class LanguageModelHandler:
     def _sampling(self, message: language_model_pb2.Sampling) -> Sampling:
         require_built(message, _SAMPLING, "sampling")
         at_most(message.stop, _MAX_STOPS, "sampling.stop", "texts")
-        tokens = message.max_tokens if message.HasField("max_tokens") else _DEFAULT_TOKENS
+        limit = self._limits.max_generated_tokens
+        tokens = message.max_tokens if message.HasField("max_tokens") else min(_DEFAULT_TOKENS, limit)
         sampling = Sampling(
-            max_tokens=within(tokens, 1, self._limits.max_generated_tokens, "sampling.max_tokens"),
+            max_tokens=within(tokens, 1, limit, "sampling.max_tokens"),
             temperature=message.temperature,
             top_p=message.top_p if message.HasField("top_p") else 1.0,
             top_k=message.top_k if message.HasField("top_k") else None,
@@ -243,7 +252,8 @@ def _beginning(opened: _Opened, ids: Sequence[int], sampling: Sampling, call: Ca
 
 
 def _text_bytes(model: LanguageModel, ids: Sequence[int]) -> int:
-    """UTF-8 bytes that ids stand for; those beyond the tokenizer's vocabulary stand for none."""
-    known = [token for token in ids if token < model.tokenizer.vocab_size]
+    """UTF-8 bytes of the text that ids stand for; what ends texts, and ids beyond the tokenizer's, stand for none."""
+    silent = model.end_ids | {model.tokenizer.eos_id}
+    known = [token for token in ids if token < model.tokenizer.vocab_size and token not in silent]
     lengths = model.tokenizer.byte_lengths
     return len(model.decode(known).encode()) if lengths is None else int(lengths[np.array(known, np.int64)].sum())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -65,7 +65,7 @@ class RerankHandler:
         opened = await self._open(request, call)
         rankings: list[Ranking | Exception] = []
         for query in opened.batch.values:
-            begin = partial(_begin, opened.reranker, request.options, query)
+            begin = partial(_begin, opened.reranker, request.options, query, call.check)
             work = await _attempt(call, begin, opened.name)
             while not isinstance(work, Exception) and not work.is_finished and not _is_late(call, work):
                 read = await _attempt(call, work.step, opened.name)
@@ -89,7 +89,8 @@ class RerankHandler:
             message = rerank_pb2.RerankStreamResponse(item=item)
             if item in values:
                 query = values[item]
-                work = await _attempt(call, partial(_begin, opened.reranker, asked.options, query), opened.name)
+                begin = partial(_begin, opened.reranker, asked.options, query, call.check)
+                work = await _attempt(call, begin, opened.name)
                 while not isinstance(work, Exception) and not work.is_finished and not _is_late(call, work):
                     read = await _attempt(call, work.step, opened.name)
                     if isinstance(read, Exception):
@@ -168,7 +169,9 @@ def _windows(options: rerank_pb2.RerankOptions) -> tuple[int | None, int | None]
     )
 
 
-def _begin(reranker: FirstReranker, options: rerank_pb2.RerankOptions, query: _Query) -> Reranking:
+def _begin(
+    reranker: FirstReranker, options: rerank_pb2.RerankOptions, query: _Query, check: Callable[[], None]
+) -> Reranking:
     window, stride = _windows(options)
     if options.strategy == rerank_pb2.RERANK_STRATEGY_SINGLE:
         window = max(1, len(query.texts))
@@ -177,7 +180,7 @@ def _begin(reranker: FirstReranker, options: rerank_pb2.RerankOptions, query: _Q
             raise InvalidArgumentError(
                 f"{path} has {window} candidates, one window holds at most {len(IDENTIFIERS)}: let windows slide", path
             )
-    return reranker.begin(query.query, query.texts, window=window, stride=stride)
+    return reranker.begin(query.query, query.texts, window=window, stride=stride, check=check)
 
 
 async def _attempt(call: Call, work: Any, model: str) -> Any:

@@ -122,11 +122,12 @@ def test_sampling_is_sent_as_it_is(server: Any) -> None:
     server.on("LanguageModelService.Generate", made)
     with Client(server.address) as client:
         list(client.generate("x", sampling=Sampling(5, 0.5, 0.9, 7, 11, ("a", "b")), log_probabilities=True))
-        list(client["docs"].generate("x", infgram=True))
+        list(client["docs"].generate("x", infgram=True, sampling=Sampling(temperature=0.5)))
     first, second = (request.sampling for request in server.requests)
     assert (first.max_tokens, first.temperature, first.top_p, first.top_k, first.seed) == (5, 0.5, 0.9, 7, 11)
     assert list(first.stop) == ["a", "b"]
     assert first.with_log_probabilities
+    assert not second.HasField("max_tokens")
     assert not second.HasField("seed")
     assert not second.HasField("top_k")
     assert server.requests[1].mixture.infgram.target.store == "docs"
@@ -144,6 +145,38 @@ def test_wrong_arguments_are_refused_before_anything_is_sent() -> None:
         with pytest.raises(InvalidArgumentError) as caught:
             client.ask("docs", ["x", 3])  # type: ignore[list-item]
         assert caught.value.field == "questions[1]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        ({"sampling": Sampling(seed=-1)}, "sampling.seed"),
+        ({"sampling": Sampling(seed=10**30)}, "sampling.seed"),
+        ({"sampling": Sampling(max_tokens=2**40)}, "sampling.max_tokens"),
+        ({"sampling": Sampling(top_k=10**10)}, "sampling.top_k"),
+        ({"sampling": Sampling(temperature="hot")}, "sampling.temperature"),  # type: ignore[arg-type]
+        ({"sampling": Sampling(stop=("a", "\ud800"))}, "sampling.stop"),
+        ({"sampling": Sampling(stop=(1,))}, "sampling.stop"),  # type: ignore[arg-type]
+        ({"knn": KnnSource("a", k=2**40)}, "mixture.knn.k"),
+        ({"knn": KnnSource("a", nprobe=2**40)}, "mixture.knn.parameters.nprobe"),
+        ({"knn": KnnSource("a", version=-1)}, "mixture.knn.target.version"),
+        ({"infgram": InfgramSource("a", weight="x")}, "mixture.infgram.weight"),  # type: ignore[arg-type]
+        ({"model": "\ud800"}, "model"),
+    ],
+    ids=repr,
+)
+def test_values_that_no_message_holds_are_named(arguments: dict[str, Any], field: str) -> None:
+    """Numbers beyond the field's type, and what is neither number nor text."""
+    with pytest.raises(InvalidArgumentError, match=f"^{field} is .*, expected ") as caught:
+        language_model.generate("x", **arguments)
+    assert caught.value.field == field
+
+
+def test_the_searches_of_questions_are_checked_too() -> None:
+    """By their path in the request."""
+    with pytest.raises(InvalidArgumentError) as caught:
+        language_model.ask("docs", "x", k=2**40)
+    assert caught.value.field == "search.k"
 
 
 def test_an_event_of_a_later_release_is_named() -> None:

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lodex.errors import NotFoundError
+from lodex.errors import InvalidArgumentError, NotFoundError
 from lodex.lm.prompt import pack_passages
 from lodex.types import Hit, Passage
 
@@ -24,7 +24,7 @@ class Budget:
 
     def __init__(self) -> None:
         self.tokenizer = bundled()
-        self.info = SimpleNamespace(max_tokens=200)
+        self.info = SimpleNamespace(max_tokens=200, name="budget")
 
     def encode(self, text: str) -> list[int]:
         """As a model does."""
@@ -63,12 +63,31 @@ def test_without_room_the_question_stands_alone() -> None:
 
 def test_what_the_limit_leaves_is_the_budget() -> None:
     """Without a budget the passages, the question, the start token and the answer fill the model's context."""
-    text = "word " * 150
+    text = "word " * 165
     question = len(Budget().encode("Question: why?\nAnswer:"))
     used = len(Budget().encode(text.strip() + "\n\n"))
-    room = 200 - 1 - question - used
+    room = 200 - 2 - question - used
+    assert 0 < room < 50
     assert pack_passages(Budget(), "why?", [hit(0, text)], answer_tokens=room).left_out == 0
     assert pack_passages(Budget(), "why?", [hit(0, text)], answer_tokens=room + 1).left_out == 1
+
+
+def test_an_answer_of_any_length_leaves_room_for_passages() -> None:
+    """At most a quarter of the context is kept free for it."""
+    assert pack_passages(Budget(), "why?", [hit(0, "short")], answer_tokens=5000).left_out == 0
+
+
+def test_no_budget_takes_more_than_the_model_reads() -> None:
+    """Passages that would push each other out of the window are left out, whatever budget is asked for."""
+    prompt = pack_passages(Budget(), "why?", [hit(i, "word " * 60) for i in range(9)], 5000)
+    assert len(prompt.token_ids) <= 198
+    assert prompt.left_out == 9 - len(prompt.hits) > 0
+
+
+def test_a_question_beyond_the_context_is_refused() -> None:
+    """It would lose its own beginning."""
+    with pytest.raises(InvalidArgumentError, match="reads 200"):
+        pack_passages(Budget(), "why " * 300, [])
 
 
 def test_texts_cannot_imitate_the_template() -> None:

@@ -49,6 +49,13 @@ def test_tokens_of_probability_zero_are_never_drawn() -> None:
     assert {draw(log_probabilities, Sampling(temperature=9.0), rng) for _ in range(100)} == {1}
 
 
+@pytest.mark.parametrize("temperature", [1e-308, 1e-320])
+def test_a_temperature_near_zero_is_zero(temperature: float) -> None:
+    """It takes the most probable token, without a warning."""
+    assert draw(np.log(P), Sampling(temperature=temperature, top_k=1), np.random.default_rng(0)) == 1
+    assert draw(np.array([-9.0, -0.1, -3.0]), Sampling(temperature=temperature), np.random.default_rng(0)) == 1
+
+
 @pytest.mark.parametrize(
     "settings",
     [

@@ -9,6 +9,7 @@ from lodex.errors import CancelledError, FingerprintMismatchError, InvalidArgume
 from lodex.index.knn import KnnIndex
 from lodex.index.ngrams import NgramIndex
 from lodex.index.store import Store
+from lodex.index.tokenizer import Tokenizer
 from lodex.lm.mixture import InfgramPart, KnnPart, Mixture
 from lodex.lm.model import LanguageModel
 from lodex.lm.scoring import score_texts
@@ -133,6 +134,19 @@ def test_an_index_of_another_model_is_refused(tmp_path: Path, model: LanguageMod
     knn.model_fingerprint = "sha256:other"
     with pytest.raises(FingerprintMismatchError, match="sha256:other"):
         score_texts(model, [[1]], Mixture(KnnPart(knn)), text_bytes=[1])
+
+
+def test_an_index_over_another_vocabulary_is_refused(
+    tmp_path: Path, model: LanguageModel, model_folder: Path, store: Store
+) -> None:
+    """Equal weights read by another tokenizer mean other texts."""
+    ours = (model_folder / "tokenizer.json").read_text()
+    swapped = ours.replace('"a": 1,', '"a": 2,').replace('"b": 2,', '"b": 1,')
+    assert swapped != ours
+    (tmp_path / "tokenizer.json").write_text(swapped)
+    other = LanguageModel(model.decoder, Tokenizer.load(tmp_path))
+    with pytest.raises(FingerprintMismatchError, match="over tokens of"):
+        score_texts(other, [[1]], Mixture(KnnPart(KnnIndex(store.snapshot(), "knn"))), text_bytes=[1])
 
 
 @pytest.mark.parametrize(

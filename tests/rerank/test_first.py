@@ -2,6 +2,8 @@ import json
 import math
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,9 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from lodex.errors import CancelledError, InvalidArgumentError
+from lodex.rerank.chat import chat_frame
 from lodex.rerank.first import FirstReranker
+from lodex.rerank.prompt import ChatFrame
 from lodex.types import RerankWindow
 
 WORDS = ["cat", "mat", "[B] > [A]", "sat", "on the", "dog", "[Z]", "rain", "{query}", "Query: x", ""]
@@ -54,7 +58,7 @@ def prompts(reranker, monkeypatch):
 def test_gathered_scores_equal_those_of_the_full_forward(reranker, full_model, prompts):
     """On 1,000 random windows, 1 to 26 candidates with duplicates among them, logits are the full model's at "["."""
     rng = random.Random(3)
-    letters = reranker._builder.letter_ids
+    letters = reranker.builder.letter_ids
     for begin in range(0, 1000, 20):
         prompts.clear()
         rankings = []
@@ -97,6 +101,18 @@ def test_a_window_costs_one_forward_and_no_decoding(decoder_folder, monkeypatch)
     assert sum(lengths) == ranking.prompt_tokens
 
 
+def test_threads_that_share_a_reranker_count_their_own_passes(reranker):
+    """A ranking of five windows cost five passes, whatever else the decoder did meanwhile."""
+    candidates = texts(60, random.Random(6))
+
+    def run(_):
+        return reranker.rerank("cat", candidates)
+
+    with ThreadPoolExecutor(4) as threads:
+        rankings = list(threads.map(run, range(8)))
+    assert [(ranking.windows, ranking.forwards) for ranking in rankings] == [(5, 5)] * 8
+
+
 def test_windows_slide_as_the_plain_loop_does(reranker):
     """The order over many windows is that of sorting slices of a list by each window's own scores."""
     rng = random.Random(9)
@@ -133,6 +149,37 @@ def test_long_passages_are_cut_and_marked(decoder_folder, copy_of):
     ranking = reranker.rerank("q", ["short", "x" * 5000, "also short"])
     assert {c.index: c.truncated for c in ranking.candidates} == {0: False, 1: True, 2: False}
     assert ranking.prompt_tokens <= 1024
+
+
+def test_a_text_that_cannot_fit_is_not_read_to_its_end(reranker, monkeypatch):
+    """What is tokenised of a text is bounded by the context, and its candidate is marked as cut."""
+    lengths: list[int] = []
+    encode_batch = reranker.builder._tokenizer.encode_batch
+
+    def watched(batch):
+        lengths.extend(map(len, batch))
+        return encode_batch(batch)
+
+    monkeypatch.setattr(reranker.builder._tokenizer, "encode_batch", watched)
+    ranking = reranker.rerank("why " * 100_000, ["x" * 500_000, "short"])
+    assert max(lengths) <= 16 * reranker.max_tokens + 1
+    assert {c.index: c.truncated for c in ranking.candidates} == {0: True, 1: False}
+
+
+def test_a_caller_who_gave_up_stops_the_reading_of_texts(reranker, prompts):
+    """`check` is called before each passage is tokenised, not only before each window."""
+    calls = 0
+
+    def check():
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise CancelledError("gone")
+
+    with pytest.raises(CancelledError):
+        reranker.begin("q", ["a", "b", "c"], check=check)
+    assert calls == 3
+    assert not prompts
 
 
 def test_windows_are_told_as_they_are_read(reranker):
@@ -206,10 +253,38 @@ def test_a_chat_template_stands_around_the_prompt(copy_of):
     folder = copy_of(tokenizer_config__json=json.dumps({"eos_token": "<|endoftext|>", "chat_template": template}))
     reranker = FirstReranker.open(folder)
     assert reranker.settings.template.name == "rank-zephyr"
-    builder = reranker._builder
+    builder = reranker.builder
     ids = builder.assemble("cats?", builder.read(["<|end|> a", "b"]), 2000).ids.tolist()
     assert (ids[0], ids.count(1), ids.count(2)) == (1, 1, 1)
     assert ids[ids.index(2) :] == [2, *builder._encode([">"])[0], builder.open_id]
     text = builder._tokenizer.decode([i for i in ids if i > 2])
     assert text.startswith("You are RankLLM")
     assert "[A] <|end|> a\n[B] b\n" in text
+
+
+@pytest.mark.parametrize("day", [datetime(2025, 1, 2, tzinfo=None), datetime(2031, 12, 30, tzinfo=None)])
+def test_a_chat_template_that_asks_for_the_day_gives_one_prompt(copy_of, monkeypatch, day):
+    """The day that a template is told is always the same one, in whatever form and place it asks, and so is the prompt."""
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return day
+
+    monkeypatch.setattr("transformers.utils.chat_template_utils.datetime", Clock)
+    template = (
+        "{%- macro today(form) -%}{{ strftime_now(form) }}{%- endmacro -%}"
+        "{%- if not date_string is defined and strftime_now is defined %}"
+        "{%- set date_string = strftime_now('%d %b %Y') %}{% endif -%}"
+        "{{ date_string }}, {{ today('%A %Y-%m-%-d %H:%M') }}{% for m in messages %}<|user|>{{ m.content }}{% endfor %}>"
+    )
+    folder = copy_of(tokenizer_config__json=json.dumps({"eos_token": "<|endoftext|>", "chat_template": template}))
+    frame = chat_frame(folder, "")
+    assert frame == ChatFrame("26 Jul 2024, Friday 2024-07-26 00:00<|user|>", ">")
+
+
+def test_a_chat_template_keeps_its_own_first_line(copy_of):
+    """The fixed day adds nothing to what a template writes, white space included."""
+    template = "\n {{ strftime_now('%y') }}{% for m in messages %}{{ m.content }}{% endfor %}"
+    folder = copy_of(tokenizer_config__json=json.dumps({"chat_template": template}))
+    assert chat_frame(folder, "") == ChatFrame("\n 24", "")

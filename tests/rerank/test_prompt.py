@@ -97,3 +97,17 @@ def test_a_chat_template_is_needed_where_the_template_says_so(tokenizer):
     """A template for instructed models does not go to a base model unnoticed."""
     with pytest.raises(InvalidArgumentError, match="chat template"):
         PromptBuilder(tokenizer, load_template("rank-zephyr"), 0)
+
+
+def test_a_cut_before_tokenising_changes_no_prompt(tokenizer):
+    """The prompt of long texts is the one that all of their tokens give, and a text cut short of its limit says so."""
+    builder = PromptBuilder(tokenizer, load_template(), 0)
+    texts = ["some words that go on " * 400, "few words"]
+    whole, cut = builder.read(texts), builder.read(texts, 300)
+    assert len(cut[0].text) < len(whole[0].text)
+    assert (cut[0].is_cut, cut[1].is_cut) == (True, False)
+    expected, got = builder.assemble("why", whole, 300), builder.assemble("why", cut, 300)
+    assert got.ids.tolist() == expected.ids.tolist()
+    assert got.truncated.tolist() == expected.truncated.tolist() == [True, False]
+    (ruled,) = builder.read(["=" * 1000], 2)
+    assert builder.assemble("why", [ruled], 300).truncated.tolist() == [True]

@@ -572,3 +572,24 @@ def test_the_questions_take_the_place_of_queries(here: OpenStore) -> None:
     request = language_model_pb2.AskRequest(questions=["x"], search={"queries": [{"text": "y"}]})
     with pytest.raises(InvalidArgumentError, match="the questions take the place"):
         list(here.client.transport.stream(SERVICE, "Ask", request, 10))
+
+
+def test_the_end_of_a_document_has_no_bytes(here: OpenStore) -> None:
+    """A document's end can be scored as a token, and its text does not grow by the token's name."""
+    ids = here.score("the cat")[0].token_ids.tolist()
+    plain, ended = here.score([ids, [*ids, 0]])
+    assert plain.text_bytes == ended.text_bytes == 7
+    assert ended.bits_per_byte > plain.bits_per_byte
+
+
+def test_defaults_bow_to_limits(served: Callable[..., Server]) -> None:
+    """Who asks for nothing is not refused for asking for too much."""
+    with Client(served(limits=Limits(max_generated_tokens=3)).address) as client:
+        (finished,) = of_item(list(client.generate(["a cat"])), 0, Finished)
+        assert finished.generated_tokens <= 3
+
+
+def test_neighbors_beyond_reason_are_refused(here: OpenStore) -> None:
+    """A list of neighbours is bounded as a whole, not only for each token."""
+    with pytest.raises(InvalidArgumentError, match="at most 65536"):
+        here.score([[1] * 100], model="tiny", knn=KnnSource("docs", k=1000), neighbors=1000)

@@ -1,5 +1,7 @@
 """The embedders of a server."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,7 +49,7 @@ def test_a_model_is_loaded_when_it_is_needed(models: Models) -> None:
     assert models.names == ("minilm", "mine")
     assert models.loaded("minilm") is None
     assert models.load("minilm") is models.load("minilm")
-    assert models.loaded("minilm") == models.load("minilm").info
+    assert models.loaded("minilm") is models.load("minilm")
     with pytest.raises(NotFoundError, match="nowhere"):
         models.load("mine")
 
@@ -59,3 +61,24 @@ def test_embedding_stops_when_nobody_waits(models: Models) -> None:
     with pytest.raises(CancelledError):
         run_inline(models.embed("minilm", texts, TextKind.QUERY, call))
     assert call.checks == 3
+
+
+@pytest.mark.slow
+def test_models_of_two_kinds_load_at_once() -> None:
+    """In a fresh process, two threads whose first models import transformers do not meet it half made."""
+    program = (
+        "import threading\n"
+        "from lodex.service.language_models import LanguageModels\n"
+        "from lodex.service.models import Models\n"
+        "failed = []\n"
+        "def load(models):\n"
+        "    try:\n"
+        "        models.load(models.default)\n"
+        "    except BaseException as error:\n"
+        "        failed.append(error)\n"
+        "threads = [threading.Thread(target=load, args=(kind(),)) for kind in (Models, LanguageModels)]\n"
+        "[thread.start() for thread in threads]\n"
+        "[thread.join() for thread in threads]\n"
+        "raise SystemExit(repr(failed) if failed else 0)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

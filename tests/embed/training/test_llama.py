@@ -5,6 +5,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from lodex.embed.training.llama import LlamaShape, TrainingLlama, causal_attention, export_weights, import_weights
+from lodex.errors import InvalidArgumentError
 
 SHAPE = LlamaShape(vocab_size=97, hidden=32, layers=3, heads=4, intermediate=48, context=64)
 
@@ -69,3 +70,10 @@ def test_padding_on_the_right_changes_nothing_before_it() -> None:
     ids = torch.randint(97, (1, 20))
     padded = torch.cat([ids, torch.randint(97, (1, 12))], dim=1)
     torch.testing.assert_close(model(padded)[:, :20], model(ids), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("hidden", "heads"), [(16, 3), (12, 4), (8, 16), (16, 0)])
+def test_heads_that_do_not_divide_the_width_are_refused(hidden: int, heads: int) -> None:
+    """Heads are of one even size, and at least one."""
+    with pytest.raises(InvalidArgumentError, match=f"hidden is {hidden} and heads is {heads}"):
+        LlamaShape(97, hidden=hidden, heads=heads)

@@ -83,6 +83,14 @@ def test_score_prints_bits_per_byte(run: Run, tmp_path: Path, capsys: pytest.Cap
     assert len(result["token_ids"]) == len(result["log_probabilities"])
 
 
+def test_an_empty_text_has_no_bits(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """It has no text, which is what is said."""
+    assert run("score", "") == 0
+    printed = capsys.readouterr().out
+    assert "no text  (0 tokens, 0 bytes)" in printed
+    assert "nan" not in printed
+
+
 def test_score_shows_the_parts_of_a_mixture(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     """A weight asks for its source; the table has each part with its share."""
     assert run("score", "The cat sat on the mat.", "--infgram-weight", "0.5", "--components") == 0
@@ -90,8 +98,9 @@ def test_score_shows_the_parts_of_a_mixture(run: Run, capsys: pytest.CaptureFixt
     shares = {line.split()[0]: line.split()[-2] for line in lines if line.startswith(("lm", "infgram"))}
     assert shares == {"lm": "0.500", "infgram": "0.500"}
     assert run("score", "The cat sat", "--infgram", "--json", "--components") == 0
-    (result,) = json.loads(capsys.readouterr().out)["results"]
+    (result,) = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)["results"]
     assert [part["component"] for part in result["components"]] == ["lm", "infgram"]
+    assert None in result["components"][1]["log_probabilities"]
 
 
 def test_generate_prints_the_text_as_json_or_plain(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -129,6 +138,8 @@ def test_ask_prints_the_answer_and_its_sources(run: Run, capsys: pytest.CaptureF
         (["score", "1,,2", "--tokens"], "--tokens expects ids"),
         (["score", "x", "--infgram-weight", "2"], "mixture.infgram.weight is 2.0"),
         (["generate", "x", "--temperature", "-1"], "temperature is -1.0"),
+        (["generate", "x", "--top-k", "10000000000"], "sampling.top_k is 10000000000, expected"),
+        (["generate", "x", "--seed", "9" * 23], "sampling.seed is 9"),
         (["generate", "99999999", "--tokens"], "prompts[0].tokens[0] is 99999999"),
         (["ask", " "], "questions[0] is required"),
         (["ask", "x", "--template", "y"], "no 'y'"),
@@ -186,3 +197,37 @@ def test_texts_are_reranked_without_a_store(
     (ranking,) = json.loads(capsys.readouterr().out)["results"]
     assert sorted(candidate["index"] for candidate in ranking["candidates"]) == [0, 1]
     assert ranking["forwards"] == ranking["windows"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["rerank", "q", "--file", "binary"], "binary is not UTF-8"),
+        (["rerank", "q", "--file", "empty"], "empty has no text to put in order"),
+        (["rerank", "q", "a text", "--file", "empty"], "empty has no text to put in order"),
+        (["train", "lm", "STORE", "--out", "out", "--held-out", "binary"], "binary is not UTF-8"),
+        (["train", "lm", "STORE", "--out", "out", "--hidden", "16", "--heads", "3"], "hidden is 16 and heads is 3"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_files_and_shapes_that_cannot_be_used_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    store: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    message: str,
+) -> None:
+    """In one line; a file without texts is no reason to search instead."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LODEX_STORE", str(store))
+    Path("binary").write_bytes(b"\xff\xfe\n")
+    Path("empty").write_text("\n \n")
+    shutil.copytree(store, "copy")  # training adds a token stream
+    monkeypatch.setattr("sys.argv", ["lodex", *("copy" if word == "STORE" else word for word in words)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert "Traceback" not in printed.err
