@@ -31,7 +31,8 @@ def chat_frame(folder: Path, system: str) -> ChatFrame | None:
     """What the chat template puts around a user's message after `system`, None where the folder has none.
 
     A template that knows no role for `system` gets it at the head of the user's message, and one that asks for the day
-    is told 26 July 2024, which the templates of Llama 3 fall back to. The template runs in a sandbox. InvalidArgumentError for one that fails or does not show the user's message once.
+    is told 26 July 2024, which the templates of Llama 3 fall back to. The template runs in a sandbox.
+    InvalidArgumentError for one that fails or does not show the user's message once.
     """
     template, special = _read(folder)
     if template is None:

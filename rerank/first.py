@@ -89,10 +89,10 @@ class FirstReranker:
     ) -> Ranking:
         """The order of the candidates, best first; equal scores keep the order they came in.
 
-        `check` is called before each passage and each window, and may raise. A window that would likely end after `deadline`, an instant
-        of `time.monotonic`, is not begun: the order so far is `partial`, and candidates that no window held have score
-        -inf, no logit and 0 windows. `on_window` is told each window. A candidate's scores are those of its last
-        window, so they compare within one window only.
+        `check` is called before each passage and each window, and may raise. A window that would likely end after
+        `deadline`, an instant of `time.monotonic`, is not begun: the order so far is `partial`, and candidates that no
+        window held have score -inf, no logit and 0 windows. `on_window` is told each window. A candidate's scores are
+        those of its last window, so they compare within one window only.
         """
         work = self.begin(query, candidates, window=window, stride=stride, check=check)
         while not work.is_finished:
@@ -113,7 +113,7 @@ class FirstReranker:
         stride: int | None = None,
         check: Callable[[], None] = go_on,
     ) -> Reranking:
-        """The work of `rerank`, to be done window by window; the candidates are tokenised, with a `check` before each."""
+        """The work of `rerank`, to be done window by window; its texts are tokenised here."""
         chosen, step = self.require_windows(window, stride)
         longest = min(self.max_tokens, self.settings.max_passage_tokens or self.max_tokens)
         passages = self.builder.read(candidates, longest, check)

@@ -55,6 +55,8 @@ def lm(
     texts = {path.name: read_text(path, "held_out") for path in held_out or []}
     opened = Store.open(store)
     loaded = Tokenizer.load(tokenizer or DEFAULT_TOKENIZER)
+    recipe = Recipe(hidden, layers, heads, intermediate, context, dev_share, seed)
+    recipe.shape(loaded.vocab_size)  # sizes that do not go together are refused before any work
     with terminal_progress() as progress:
         build_index(opened, loaded.name, TokensBuilder(loaded), progress)
         measured = train_language_model(
@@ -62,7 +64,7 @@ def lm(
             loaded.name,
             out,
             Budget(minutes, math.inf if steps is None else steps),
-            Recipe(hidden, layers, heads, intermediate, context, dev_share, seed),
+            recipe,
             texts,
             progress,
             say,

@@ -159,7 +159,7 @@ def test_wrong_arguments_are_refused_before_anything_is_sent() -> None:
         ({"sampling": Sampling(stop=(1,))}, "sampling.stop"),  # type: ignore[arg-type]
         ({"knn": KnnSource("a", k=2**40)}, "mixture.knn.k"),
         ({"knn": KnnSource("a", nprobe=2**40)}, "mixture.knn.parameters.nprobe"),
-        ({"knn": KnnSource("a", version=-1)}, "mixture.knn.target.version"),
+        ({"knn": KnnSource("a", version=2**70)}, "mixture.knn.target.version"),
         ({"infgram": InfgramSource("a", weight="x")}, "mixture.infgram.weight"),  # type: ignore[arg-type]
         ({"model": "\ud800"}, "model"),
     ],

@@ -13,7 +13,7 @@ from lodex.v1 import rerank_pb2
 def test_candidates_are_sent_as_what_they_are(server: Any, ask: Any) -> None:
     """Texts, candidates with a title, passages of a store by their id, and hits with text and title."""
     server.on("RerankService.Rerank", rerank_pb2.RerankResponse())
-    hit = Hit(Passage("d#1", "d", 1, 0, 4, "text", title="T"), 0.5)
+    hit = Hit(Passage("d#1", "d", 1, 0, 4, "text", "0" * 32, title="T"), 0.5)
     given = ["a", Candidate("b", "title", "id"), Candidate(passage_id="d#0"), hit]
     ask("rerank", "q", given, top_n=3, window=4)
     (request,) = server.requests
@@ -35,7 +35,7 @@ def test_candidates_are_sent_as_what_they_are(server: Any, ask: Any) -> None:
         ([3], {}, "queries[0].candidates[0]"),
         (["\ud800"], {}, "queries[0].candidates[0].text"),
         ([Candidate("a", title="\ud800")], {}, "queries[0].candidates[0].title"),
-        ([Candidate(text=None)], {}, "queries[0].candidates[0].text"),  # type: ignore[arg-type]
+        ([Candidate(text=3)], {}, "queries[0].candidates[0].text"),  # type: ignore[arg-type]
         ("a", {}, "candidates[0]"),
         (None, {}, "candidates[0]"),
         (["a"], {"top_n": 2**40}, "top_n"),
