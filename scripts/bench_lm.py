@@ -215,6 +215,7 @@ class Scored:
         self._is_single = np.concatenate([score.components[2].weights for score in scores]) == 0.5
         self._near = recorder.all()
         self._shuffled = other_values(self._near, knn, seed)
+        self._known: dict[tuple[str, float], np.ndarray] = {}
 
     def _score(self, mixture: Mixture, components: bool = False) -> list[TextScore]:
         excerpts = self._excerpts
@@ -229,11 +230,16 @@ class Scored:
 
     def knn(self, temperature: float) -> np.ndarray:
         """What the neighbours say of each token."""
-        return target_log_probabilities(self._near, temperature, self._targets)
+        return self._said("knn", temperature, self._near)
 
     def shuffled(self, temperature: float) -> np.ndarray:
         """What they say with the values of other entries."""
-        return target_log_probabilities(self._shuffled, temperature, self._targets)
+        return self._said("shuffled", temperature, self._shuffled)
+
+    def _said(self, name: str, temperature: float, near: Neighbors) -> np.ndarray:
+        if (name, temperature) not in self._known:
+            self._known[name, temperature] = target_log_probabilities(near, temperature, self._targets)
+        return self._known[name, temperature]
 
     def bits(self, part: np.ndarray, weight: float, single_weight: float) -> float:
         """Bits per byte of the model with one part."""
