@@ -11,7 +11,7 @@ import torch
 
 from lodex.embed.batching import batches_of_equal_length
 from lodex.errors import InvalidArgumentError
-from lodex.lm.infgram import is_empty, is_single, next_distributions, probability_of
+from lodex.lm.infgram import score_continuations
 from lodex.lm.mixture import InfgramPart, KnnPart, Mixture, mix
 from lodex.lm.model import LanguageModel
 from lodex.lm.neighbors import neighbor_weights, target_log_probabilities
@@ -166,11 +166,8 @@ def _score_infgram(part: InfgramPart, ids: Sequence[int], check: Check) -> Compo
     for begin in range(0, n, _QUERIES_AT_ONCE):
         check()
         places = range(begin, min(begin + _QUERIES_AT_ONCE, n))
-        for i, found in zip(places, next_distributions(part.index, ids, places), strict=True):
+        for i, found in zip(places, score_continuations(part.index, ids, places), strict=True):
             lengths[i] = found.suffix_length
-            if is_empty(found):
-                continue
-            weights[i] = part.weight_of(is_single(found))
-            probability = probability_of(found, ids[i])
-            said[i] = np.log(probability) if probability else -np.inf
+            weights[i] = part.weight_of(found.is_single) if found.is_known else 0.0
+            said[i] = np.log(found.probability) if found.probability else -np.inf
     return ComponentScores("infgram", said, weights, lengths)

@@ -31,10 +31,10 @@ _CHAT_TEMPLATE_DEFAULT = "rank-zephyr"
 class ReadWindow:
     """What the model makes of one window of n candidates, and what that cost.
 
-    `logits` (n,) float32 are those of the identifiers, `truncated` (n,) marks the passages that were cut.
+    `logits` (n,) float64 are those of the identifiers, `truncated` (n,) marks the passages that were cut.
     """
 
-    logits: npt.NDArray[np.float32]
+    logits: npt.NDArray[np.float64]
     truncated: npt.NDArray[np.bool_]
     prompt_tokens: int
     forwards: int
@@ -124,7 +124,7 @@ class FirstReranker:
         prompt = self.builder.assemble(query, passages, self.max_tokens, self.settings.max_passage_tokens)
         hidden = self.decoder.forward(torch.from_numpy(prompt.ids)[None]).hidden[0, -1]  # (H,)
         logits = self.decoder.logits_of(hidden, self._letters[: len(passages)])  # (n,)
-        return ReadWindow(logits.float().cpu().numpy(), prompt.truncated, len(prompt.ids), forwards=1)
+        return ReadWindow(logits.double().cpu().numpy(), prompt.truncated, len(prompt.ids), forwards=1)
 
     def require_windows(self, window: int | None = None, stride: int | None = None) -> tuple[int, int]:
         """The window and stride to read with, by default the reranker's own; InvalidArgumentError names the limit."""
@@ -194,7 +194,7 @@ class Reranking:
         )
 
 
-def log_softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+def log_softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Log-softmax of (n,) in float64."""
     wide = logits.astype(np.float64)
     shifted = wide - wide.max()
