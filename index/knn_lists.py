@@ -66,7 +66,9 @@ class KeyLists:
 
         One query at a time, so that an answer does not depend on those beside it.
         """
-        order = np.argsort(self._squares - 2 * (self._centroids @ query), kind="stable")
+        # Not a product by BLAS: so small a one is shared among its threads, which then wait for each other, busily.
+        near = np.einsum("ld,d->l", self._centroids, query)
+        order = np.argsort(self._squares - 2 * near, kind="stable")
         enough = int(np.searchsorted(np.cumsum(self._sizes[order]), k)) + 1
         return order[: max(nprobe or self.nprobe, enough)]
 

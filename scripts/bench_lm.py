@@ -5,7 +5,7 @@
 
 The ten books are those of the authors that neither the tokenizer, the model nor the store has read; that no span of 32
 tokens of theirs stands in the store is shown by counting every one. From each book two excerpts are scored, each as a
-document: temperature and weights are tuned on the first, half as long; the second, of `--tokens` tokens, is reported.
+document: temperature and weights are tuned on the first, a quarter as long; the second, of `--tokens` tokens, is reported.
 As a control the same neighbours are given the values of other entries, which must help nothing.
 A store that is not there yet is made: other books and the documentation of this Python, a suffix and a kNN index.
 """
@@ -129,7 +129,7 @@ def measure(folder: Path, model_name: str, tokens: int, k: int, seed: int) -> li
     for name, text in texts.items():
         ids = model.encode(text)
         starts = np.sort(rng.choice(len(ids) // tokens, 2, replace=False)) * tokens
-        for half, start, length in zip(halves, starts.tolist(), (tokens // 2, tokens), strict=True):
+        for half, start, length in zip(halves, starts.tolist(), (tokens // 4, tokens), strict=True):
             part = ids[start : start + length]
             half.append(Excerpt(name, part, len(model.decode(part).encode())))
     tune, report = (Scored(model, knn, suffix, half, k, seed) for half in halves)

@@ -182,7 +182,7 @@ def read(client: Client) -> None:
     question = "How do I read a file line by line?"
     heading(f"Asked: {question!r} (docs)")
     retrieved = Retrieved(())
-    for event in client.ask("docs", question, k=3, sampling=Sampling(max_tokens=60, stop=("\n\n", "Question:"))):
+    for event in client.ask("docs", question, k=3, sampling=Sampling(max_tokens=60, stop=("\n", "Question:"))):
         match event.event:
             case Retrieved() as retrieved:
                 for number, hit in enumerate(retrieved.hits):
