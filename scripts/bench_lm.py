@@ -5,8 +5,8 @@
 
 The ten books are those of the authors that neither the tokenizer, the model nor the store has read; that no span of 32
 tokens of theirs stands in the store is shown by counting every one. From each book two excerpts are scored, each as a
-document: temperature and weights are tuned on the first, a quarter as long; the second, of `--tokens` tokens, is reported.
-As a control the same neighbours are given the values of other entries, which must help nothing.
+document: temperature and weights are tuned on the first, a quarter as long; the second, of `--tokens` tokens, is
+reported. As a control the same neighbours are given the values of other entries, which must help nothing.
 A store that is not there yet is made: other books and the documentation of this Python, a suffix and a kNN index.
 """
 
