@@ -8,16 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lodex.errors import DimensionMismatchError, FailedPreconditionError, FingerprintMismatchError, InvalidArgumentError
+from lodex.errors import FailedPreconditionError, FingerprintMismatchError, InvalidArgumentError
 from lodex.index.dense_build import KIND, read_encoder
 from lodex.index.dense_part import DensePart
 from lodex.index.passages import PassageTable
+from lodex.index.query_vectors import checked_queries
 from lodex.index.snapshot import Snapshot
 from lodex.types import EncoderInfo, Hit, Passage
 
 MAX_K = 10_000
-# Beyond this, float32 products overflow; no embedder comes near it.
-_MAX_COMPONENT = 1e10
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ class DenseIndex:
         answer is independent of segments. Lists are probed `nprobe` at a time, by default as many as reached the recall
         the index was built for. k is at most `MAX_K`.
         """
-        vectors = self._checked(queries)
+        vectors = checked_queries(queries, self.encoder.dimension, self.name)
         if not 1 <= k <= MAX_K:
             raise InvalidArgumentError(f"k is {k}, expected 1 to {MAX_K}", "k")
         if nprobe is not None and nprobe < 1:
@@ -100,20 +99,3 @@ class DenseIndex:
         """The document of each match, without reading any text."""
         tables = (self._tables[match.part] for match in matches)
         return [table.segment.doc_id(int(table.rows[m.row])) for table, m in zip(tables, matches, strict=True)]
-
-    def _checked(self, queries: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Queries as contiguous float32 rows; the error names the first row that is not made of usable numbers."""
-        d = self.encoder.dimension
-        if queries.ndim != 2:
-            raise InvalidArgumentError(f"queries have shape {queries.shape}, expected (n, {d})", "queries")
-        if queries.shape[1] != d:
-            raise DimensionMismatchError(
-                f"query vectors have d={queries.shape[1]}, index {self.name!r} was built with d={d}", "queries"
-            )
-        usable = (np.abs(queries) <= _MAX_COMPONENT).all(axis=1)
-        if not usable.all():
-            i = int(usable.argmin())
-            raise InvalidArgumentError(
-                f"query {i} has a component that is NaN, infinite or above {_MAX_COMPONENT:g}", f"queries[{i}]"
-            )
-        return np.ascontiguousarray(queries, np.float32)

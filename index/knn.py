@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from lodex.errors import DataLossError, DimensionMismatchError, FailedPreconditionError, InvalidArgumentError
+from lodex.errors import FailedPreconditionError, InvalidArgumentError
 from lodex.index.knn_build import KIND, read_source
 from lodex.index.knn_files import Floats, Rows
 from lodex.index.knn_part import KnnPart
 from lodex.index.knn_pool import CandidatePool
 from lodex.index.occurrences import Place, read_occurrence
+from lodex.index.query_vectors import checked_queries
 from lodex.index.snapshot import Snapshot
+from lodex.index.stream_parts import stream_parts
 from lodex.index.tokens import TokenStream
 from lodex.types import Occurrence
 
 MAX_K = 65_536
-# Beyond this, float32 squares overflow; no state comes near it.
-_MAX_COMPONENT = 1e10
 _QUERIES_AT_ONCE = 256
 
 
@@ -60,7 +60,10 @@ class KnnIndex:
         self.dimension = source.dimension
         self.window_tokens = source.window_tokens
         self.stride_tokens = source.stride_tokens
-        self._parts = tuple(_open_parts(snapshot, name, self.stream_name, self.dimension))
+        self._parts = tuple(
+            KnnPart(segment, stream, part, self.dimension)
+            for segment, stream, part in stream_parts(snapshot, name, self.stream_name)
+        )
         self.segments_ok, self.segments_total = len(self._parts), len(snapshot.segments)
         if not self._parts:
             raise FailedPreconditionError(
@@ -95,7 +98,7 @@ class KnnIndex:
 
         DimensionMismatchError for queries of another d, InvalidArgumentError for what is not finite.
         """
-        vectors = self._checked(queries)
+        vectors = checked_queries(queries, self.dimension, self.name)
         if not 1 <= k <= MAX_K:
             raise InvalidArgumentError(f"k is {k}, expected 1 to {MAX_K}", "k")
         if nprobe is not None and nprobe < 1:
@@ -180,36 +183,3 @@ class KnnIndex:
             chosen = parts == number
             hashes[chosen], places[chosen] = self._parts[number].tie_keys(entries[chosen])
         return hashes, places
-
-    def _checked(self, queries: Floats) -> Floats:
-        """Queries as contiguous float32 rows; the error names the first row that is not made of usable numbers."""
-        d = self.dimension
-        if queries.ndim != 2:
-            raise InvalidArgumentError(f"queries have shape {queries.shape}, expected (n, {d})", "queries")
-        if queries.shape[1] != d:
-            raise DimensionMismatchError(
-                f"queries have d={queries.shape[1]}, index {self.name!r} was built with d={d}", "queries"
-            )
-        usable = (np.abs(queries) <= _MAX_COMPONENT).all(axis=1)
-        if not usable.all():
-            i = int(usable.argmin())
-            raise InvalidArgumentError(
-                f"query {i} has a component that is NaN, infinite or above {_MAX_COMPONENT:g}", f"queries[{i}]"
-            )
-        return np.ascontiguousarray(queries, np.float32)
-
-
-def _open_parts(snapshot: Snapshot, name: str, stream_name: str, dimension: int) -> Iterator[KnnPart]:
-    fingerprint = snapshot.index(stream_name).config["fingerprint"]
-    for segment, artefact in snapshot.parts(name):
-        if artefact is None:
-            continue
-        tokens = snapshot.part(stream_name, segment)
-        if tokens is None or f"artefacts/{tokens.kind}/{tokens.id}" not in artefact.receipt.inputs:
-            raise FailedPreconditionError(
-                f"index {name!r} was not built over the present {stream_name!r}; build it again"
-            )
-        stream = TokenStream(tokens)
-        if stream.tokenizer_fingerprint != fingerprint:
-            raise DataLossError(f"{tokens.path} is of tokenizer {stream.tokenizer_fingerprint}, expected {fingerprint}")
-        yield KnnPart(segment, stream, artefact, dimension)

@@ -8,19 +8,19 @@ document. Counts are exact, and do not depend on how the documents are spread ov
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise, product
 
 import numpy as np
 import numpy.typing as npt
 
-from lodex.errors import DataLossError, FailedPreconditionError, InvalidArgumentError
+from lodex.errors import FailedPreconditionError, InvalidArgumentError
 from lodex.index.ngram_queries import Ngram, Vocabulary, without_beginnings, without_endings
 from lodex.index.occurrences import Listing, read_occurrence
 from lodex.index.snapshot import Snapshot
+from lodex.index.stream_parts import stream_parts
 from lodex.index.suffix import Needles, SuffixBuilder, SuffixSegment
 from lodex.index.tokenizer import TokenIds
-from lodex.index.tokens import TokenStream
 from lodex.types import Count, InfgramProbability, Occurrences, Probability, TokenDistribution
 
 Int64s = npt.NDArray[np.int64]
@@ -46,7 +46,10 @@ class NgramIndex:
         self.name = name
         self.version = snapshot.version
         self.stream_name: str = entry.config["stream"]
-        self._parts = tuple(_open_parts(snapshot, name, self.stream_name))
+        self._parts = tuple(
+            SuffixSegment(segment, stream, part)
+            for segment, stream, part in stream_parts(snapshot, name, self.stream_name)
+        )
         self.segments_ok, self.segments_total = len(self._parts), len(snapshot.segments)
         if not self._parts:
             raise FailedPreconditionError(
@@ -211,22 +214,6 @@ class NgramIndex:
             kept = every[:top_k]
             answers.append(TokenDistribution(ids[kept], counts[kept], int(counts[every].sum()), len(every), length))
         return answers
-
-
-def _open_parts(snapshot: Snapshot, name: str, stream_name: str) -> Iterator[SuffixSegment]:
-    fingerprint = snapshot.index(stream_name).config["fingerprint"]
-    for segment, artefact in snapshot.parts(name):
-        if artefact is None:
-            continue
-        tokens = snapshot.part(stream_name, segment)
-        if tokens is None or f"artefacts/{tokens.kind}/{tokens.id}" not in artefact.receipt.inputs:
-            raise FailedPreconditionError(
-                f"index {name!r} was not built over the present {stream_name!r}; build it again"
-            )
-        stream = TokenStream(tokens)
-        if stream.tokenizer_fingerprint != fingerprint:
-            raise DataLossError(f"{tokens.path} is of tokenizer {stream.tokenizer_fingerprint}, expected {fingerprint}")
-        yield SuffixSegment(segment, stream, artefact)
 
 
 def _keep_longest(variants: Group, lengths: Sequence[int]) -> Group:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from lodex.config import Limits
 from lodex.errors import DimensionMismatchError, FingerprintMismatchError, InvalidArgumentError, UnimplementedError
 from lodex.index.dense import DenseIndex
+from lodex.index.query_vectors import MAX_COMPONENT
 from lodex.service import messages
 from lodex.service.batch import Batch
 from lodex.service.call import Call
@@ -27,7 +28,6 @@ PARAMETERS = frozenset({"exact", "nprobe", "ef_search", "refine_factor"})
 _DEFAULT_K = 10
 # FAISS multiplies many queries at once, and a caller who gave up should not wait for all of them.
 _QUERIES_AT_ONCE = 64
-_MAX_COMPONENT = 1e10
 
 Vectors = npt.NDArray[np.float32]
 
@@ -117,9 +117,9 @@ class PassageSearch:
             )
 
         def usable(vector: Vectors, path: str) -> Vectors:
-            if not (np.abs(vector) <= _MAX_COMPONENT).all():
+            if not (np.abs(vector) <= MAX_COMPONENT).all():
                 raise InvalidArgumentError(
-                    f"{path} has a component that is NaN, infinite or above {_MAX_COMPONENT:g}", path
+                    f"{path} has a component that is NaN, infinite or above {MAX_COMPONENT:g}", path
                 )
             return vector
 

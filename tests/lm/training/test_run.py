@@ -12,7 +12,7 @@ from lodex.index.store import Store
 from lodex.lm.registry import load_language_model
 from lodex.types import Document
 
-pytest.importorskip("matplotlib")
+pytest.importorskip("matplotlib", reason="a training draws its losses, by the extra [train]")
 Train = Callable[..., str]
 SMALL = ("--hidden", "16", "--layers", "1", "--heads", "2", "--intermediate", "24", "--context", "64")
 
