@@ -13,6 +13,7 @@ from lodex.index.dense_build import KIND, read_encoder
 from lodex.index.dense_part import DensePart
 from lodex.index.passages import PassageTable
 from lodex.index.query_vectors import checked_queries
+from lodex.index.receipt import Artefact
 from lodex.index.snapshot import Snapshot
 from lodex.types import EncoderInfo, Hit, Passage
 
@@ -48,9 +49,10 @@ class DenseIndex:
             )
         self._tables: list[PassageTable] = [snapshot.passages(segment, self.chunking) for segment, _ in built]
         self._parts = [
-            DensePart(part, table, self.encoder.dimension) for (_, part), table in zip(built, self._tables, strict=True)
+            _open_part(snapshot, part, table, self.encoder.dimension)
+            for (_, part), table in zip(built, self._tables, strict=True)
         ]
-        self.num_passages = sum(part.num_vectors for part in self._parts)
+        self.num_passages = sum(part.num_live for part in self._parts)
         self.num_truncated = sum(int(part.receipt.details["truncated"]) for _, part in built)
 
     def check_encoder(self, info: EncoderInfo) -> None:
@@ -99,3 +101,10 @@ class DenseIndex:
         """The document of each match, without reading any text."""
         tables = (self._tables[match.part] for match in matches)
         return [table.segment.doc_id(int(table.rows[m.row])) for table, m in zip(tables, matches, strict=True)]
+
+
+def _open_part(snapshot: Snapshot, artefact: Artefact, table: PassageTable, dimension: int) -> DensePart:
+    """A part, opened once for all versions that have it with the same documents deleted."""
+    deletions = snapshot.deletions(table.segment)
+    ids = (artefact.id, table.segment.id, *([deletions.id] if len(deletions) else []))
+    return snapshot.shared(DensePart, ids, lambda: DensePart(artefact, table, dimension, deletions))

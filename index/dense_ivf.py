@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from lodex.errors import DataLossError
-from lodex.index.files import checksum_file
 from lodex.index.receipt import Artefact
 
 LISTS = "lists.faiss"
@@ -40,9 +39,7 @@ class InvertedLists:
     @classmethod
     def open(cls, artefact: Artefact, dimension: int) -> InvertedLists:
         """Map the lists of an artefact. The checksum is compared first: no damaged bytes reach the native reader."""
-        path = artefact.file(LISTS)
-        if checksum_file(path) != artefact.receipt.files[LISTS].checksum:
-            raise DataLossError(f"{path} does not have the checksum its receipt records")
+        path = artefact.file(LISTS, whole=True)
         index = _read(path)
         found = (type(index), index.d, index.ntotal, index.metric_type)
         expected = (
@@ -55,15 +52,21 @@ class InvertedLists:
             raise DataLossError(f"{path} holds {found}, its receipt says {expected}")
         return cls(index, int(artefact.receipt.details["nprobe"]))
 
-    def candidates(self, query: Vectors, k: int, nprobe: int | None = None) -> npt.NDArray[np.int64]:
+    def candidates(
+        self, query: Vectors, k: int, nprobe: int | None = None, selector: Any = None
+    ) -> npt.NDArray[np.int64]:
         """Rows that hold the best k of the lists probed, and more; further lists are probed until there are k.
+
+        A `selector` of FAISS says which rows may be found, all unless given; at least k must be among them.
 
         One query at a time: FAISS rounds a batch in another way, and an answer would depend on its neighbours.
         """
         fetch = min(4 * k + 32, int(self._index.ntotal))
         probes = min(nprobe or self.nprobe, self.nlist)
         while True:
-            rows: npt.NDArray[np.int64] = self._index.search(query[None], fetch, params=_probing(probes))[1][0]
+            rows: npt.NDArray[np.int64] = self._index.search(query[None], fetch, params=_probing(probes, selector))[1][
+                0
+            ]
             rows = rows[rows >= 0]
             if len(rows) >= k or probes == self.nlist:
                 return rows
@@ -90,7 +93,10 @@ def build_lists(vectors: Vectors, path: Path) -> dict[str, Any]:
         index.train(vectors[sample])
         for start in range(0, n, _ADD_ROWS):
             index.add(vectors[start : start + _ADD_ROWS])
-    faiss.write_index(index, str(path))
+    with path.open("wb") as file:
+        # FAISS's own writer raises the same error for a full disk as for a defect.
+        writer: Any = faiss.PyCallbackIOWriter(file.write)  # type: ignore[attr-defined]  # made by SWIG at run time
+        faiss.write_index(index, writer)
     nprobe, recall = choose_nprobe(InvertedLists(index, nlist), vectors)
     return {"nlist": nlist, "nprobe": nprobe, "recall_at_10": round(recall, 4), "recall_sample": min(n, _SAMPLE)}
 
@@ -125,9 +131,11 @@ def choose_nprobe(lists: InvertedLists, vectors: Vectors, target: float = RECALL
     return high, recall(high)
 
 
-def _probing(nprobe: int) -> Any:
+def _probing(nprobe: int, selector: Any) -> Any:
     parameters: Any = faiss.SearchParametersIVF()
     parameters.nprobe = nprobe
+    if selector is not None:
+        parameters.sel = selector
     return parameters
 
 

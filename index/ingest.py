@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
+import dataclasses
+import secrets
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import partial
+from itertools import groupby
+from pathlib import Path
 
 from lodex.errors import InputError, InvalidArgumentError
-from lodex.index.sources.fault import Fault
+from lodex.index.adoption import SegmentAdopter, without_rows
+from lodex.index.ingest_plan import Source, plan_tasks, task_bytes
+from lodex.index.ingest_task import (
+    INGEST,
+    IngestedPart,
+    IngestedSegment,
+    IngestTask,
+    OnError,
+    Skipped,
+    SkippedFaults,
+    already,
+    run_ingest_task,
+)
+from lodex.index.job_report import JobReport, KindSummary, TaskReport, tell_tasks
+from lodex.index.jobs import artefact_path, forget_task
+from lodex.index.receipt import Artefact, read_receipt
+from lodex.index.segment import Segment
 from lodex.index.sources.fields import Fields
 from lodex.index.sources.inputs import Inputs
-from lodex.index.sources.reading import MAX_DOCUMENT_BYTES, Item, Reading, Record, too_large
+from lodex.index.sources.reading import MAX_DOCUMENT_BYTES
 from lodex.index.store import Store
-from lodex.index.writer import SEGMENT_BYTES, StoreWriter
+from lodex.index.worker_pool import Call, WorkerPool, in_order
+from lodex.index.writer import SEGMENT_BYTES, AddResult
 from lodex.types import Progress, Silent
 
-OnError = Literal["fail", "skip"]
-
-_EXAMPLES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """How many inputs of one fault were skipped, and the messages of the first few."""
-
-    fault: str
-    count: int
-    examples: tuple[str, ...]
+__all__ = ["IngestSummary", "OnError", "Skipped", "ingest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +45,8 @@ class IngestSummary:
     """What an ingest did. `version` is the store's version afterwards, a new one if any document was written.
 
     `files` counts the inputs that were read. `skipped` are the faults that `on_error="skip"` left out, most frequent
-    first; `passed_over` counts the files of folders and globs that no reader knows, by extension.
+    first; `passed_over` counts the files of folders and globs that no reader knows, by extension. `tasks` says how the
+    work was divided and what it cost.
     """
 
     version: int
@@ -47,6 +57,7 @@ class IngestSummary:
     seconds: float
     skipped: tuple[Skipped, ...] = ()
     passed_over: Mapping[str, int] = field(default_factory=dict)
+    tasks: tuple[KindSummary, ...] = field(default=(), compare=False)
 
 
 def ingest(
@@ -59,6 +70,8 @@ def ingest(
     max_document_bytes: int = MAX_DOCUMENT_BYTES,
     segment_bytes: int = SEGMENT_BYTES,
     progress: Progress | None = None,
+    workers: int = 1,
+    task_input_bytes: int | None = None,
 ) -> IngestSummary:
     """Read every document of `inputs` (see `Inputs`) and publish them as one new version of `store`.
 
@@ -66,30 +79,29 @@ def ingest(
     last version; with "skip" faulty documents are left out and counted. A doc_id that the store or an earlier input has
     is a fault, unless `replace`; so is a document without text, or with more than `max_document_bytes` of it.
     Memory does not grow with the inputs. Progress is counted in bytes of input, compressed where they are.
+
+    The inputs are cut into tasks of about `task_input_bytes` (see `task_bytes`), which `workers` processes share. An
+    ingest that was killed does not repeat the tasks that it finished, if it is called again with the same arguments and
+    the files have not changed; standard input and named sources are read again. The result is the same in any case.
     """
     if on_error not in ("fail", "skip"):
         raise InvalidArgumentError(f"on_error must be 'fail' or 'skip', not {on_error!r}", "on_error")
-    if max_document_bytes < 1:
-        raise InvalidArgumentError(
-            f"max_document_bytes must be positive, not {max_document_bytes}", "max_document_bytes"
-        )
+    for name, number in (("max_document_bytes", max_document_bytes), ("workers", workers)):
+        if number < 1:
+            raise InvalidArgumentError(f"{name} must be positive, not {number}", name)
     started = time.perf_counter()
     sources = Inputs(inputs)
+    options = IngestTask((), fields or Fields(), on_error, replace, max_document_bytes, segment_bytes)
+    limit = task_input_bytes or task_bytes(sources.total_bytes, segment_bytes)
+    tasks = (_with_sources(options, group) for group in plan_tasks(sources, limit))
     progress = progress or Silent()
-    meter = _Meter(progress)
-    reading = Reading(fields or Fields(), max_document_bytes, meter.advance)
-    skipped = _SkippedFaults()
+    # Processes would only cost where there is one task.
+    is_small = sources.total_bytes is not None and sources.total_bytes <= limit
+    job = _Ingest(store.path, options, SegmentAdopter(store, replace=replace), progress)
     progress.start("ingest", sources.total_bytes, "bytes")
     try:
-        with store.writer(replace=replace, segment_bytes=segment_bytes) as writer:
-            for item in _items(sources, reading, meter):
-                try:
-                    _write(item, writer, reading)
-                except InputError as error:
-                    if on_error == "fail":
-                        raise
-                    skipped.add(error)
-            result = writer.commit()
+        with WorkerPool(1 if is_small else workers) as pool, store.writing():
+            result = job.run(tasks, pool)
     finally:
         progress.finish()
     return IngestSummary(
@@ -97,84 +109,83 @@ def ingest(
         documents=result.documents,
         text_bytes=result.text_bytes,
         replaced=result.replaced,
-        files=meter.files,
+        files=job.files,
         seconds=time.perf_counter() - started,
-        skipped=skipped.summary(),
+        skipped=job.skipped.summary(),
         passed_over=dict(sources.passed_over),
+        tasks=job.report.summary(),
     )
 
 
-def _items(sources: Inputs, reading: Reading, meter: _Meter) -> Iterator[Item]:
-    for source in sources:
-        if isinstance(source, InputError):
-            yield source
-            continue
-        meter.begin(source.size_bytes)
-        for item in source.read(reading):
-            yield item
-            if source.size_bytes is None and isinstance(item, Record):
-                meter.advance(len(item.document.text))
-        meter.end()
+def _with_sources(options: IngestTask, sources: tuple[Source, ...]) -> IngestTask:
+    task = dataclasses.replace(options, sources=sources)
+    # What cannot be read again is never found finished.
+    return dataclasses.replace(task, nonce=secrets.token_hex(16)) if task.is_streamed else task
 
 
-def _write(item: Item, writer: StoreWriter, reading: Reading) -> None:
-    if isinstance(item, InputError):
-        raise item
-    document = item.document
-    try:
-        if not document.text or document.text.isspace():
-            raise InputError(f"document {document.doc_id!r} has no text", kind=Fault.EMPTY_TEXT)
-        text_bytes = _utf8_length(document.text, reading.max_document_bytes)
-        if text_bytes > reading.max_document_bytes:
-            raise too_large(f"document {document.doc_id!r} has {text_bytes:,} bytes of text", reading)
-        writer.add(document)
-    except InputError as error:
-        raise error.at(item.place, item.line) from error
+class _Ingest:
+    """Runs tasks and gathers what they wrote."""
 
-
-def _utf8_length(text: str, harmless: int) -> int:
-    """The bytes of a text as UTF-8; an upper bound of them where that is `harmless`, since counting takes a copy."""
-    bound = 4 * len(text)
-    return bound if bound <= harmless else len(text.encode(errors="surrogatepass"))
-
-
-class _Meter:
-    """Passes on the bytes read so that every file advances the progress by exactly its size, however it ends."""
-
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, root: Path, options: IngestTask, writer: SegmentAdopter, progress: Progress) -> None:
+        self._root = root
+        self._options = options
+        self._writer = writer
         self._progress = progress
-        self._left = 0
-        self._is_known = False
+        self._ids: list[str] = []
         self.files = 0
+        self.skipped = SkippedFaults()
+        self.report = JobReport()
 
-    def begin(self, size_bytes: int | None) -> None:
-        self.files += 1
-        self._is_known = size_bytes is not None
-        self._left = size_bytes or 0
+    def run(self, tasks: Iterable[IngestTask], pool: WorkerPool) -> AddResult:
+        """Do the tasks, publish all that they wrote, and forget them."""
+        streamed = []
+        try:
+            # Standard input is this process's own.
+            for is_streamed, group in groupby(tasks, key=lambda task: task.is_streamed):
+                calls = map(self._call, group)
+                for task_id, report in in_order(pool.run(calls, self._progress, workers=1 if is_streamed else None)):
+                    streamed += [task_id] if is_streamed else []
+                    self._take(task_id, report)
+            result = self._writer.commit()
+            for task_id in self._ids:
+                forget_task(self._root, INGEST, task_id)
+        finally:
+            for task_id in streamed:
+                forget_task(self._root, INGEST, task_id)
+        return result
 
-    def advance(self, amount: int) -> None:
-        if self._is_known:
-            amount = min(amount, self._left)
-            self._left -= amount
-        if amount:
-            self._progress.advance(amount)
+    def _call(self, task: IngestTask) -> Call[tuple[str, TaskReport]]:
+        first = task.sources[0]
+        place = first.source if isinstance(first, InputError) else first.place
+        more = f" and {len(task.sources) - 1} more" if len(task.sources) > 1 else ""
+        return Call(f"the ingest of {place}{more}", partial(run_ingest_task, self._root, task))
 
-    def end(self) -> None:
-        self.advance(self._left)
+    def _take(self, task_id: str, report: TaskReport) -> None:
+        """Take over what a task wrote."""
+        path = artefact_path(self._root, INGEST, task_id)
+        part = IngestedPart(self._root, Artefact(path, read_receipt(path)))
+        written = 0
+        for made in part.segments:
+            segment = made.open()
+            written += sum(record.bytes for record in segment.artefact.receipt.files.values())
+            settled = self._settled(made, segment)
+            if settled is not None:
+                self._writer.adopt(settled, made.superseded if settled is segment else ())
+        for skipped in part.skipped:
+            self.skipped.merge(skipped)
+        self.files += part.files
+        self.report.add(dataclasses.replace(report, bytes=report.bytes + written))
+        self._ids.append(task_id)
+        tell_tasks(self._progress, len(self._ids), None)
 
-
-class _SkippedFaults:
-    """Counts faults by kind and keeps the first messages of each."""
-
-    def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
-        self._examples: dict[str, list[str]] = {}
-
-    def add(self, error: InputError) -> None:
-        self._counts[error.kind] += 1
-        examples = self._examples.setdefault(error.kind, [])
-        if len(examples) < _EXAMPLES:
-            examples.append(str(error))
-
-    def summary(self) -> tuple[Skipped, ...]:
-        return tuple(Skipped(kind, n, tuple(self._examples[kind])) for kind, n in self._counts.most_common())
+    def _settled(self, made: IngestedSegment, segment: Segment) -> Segment | None:
+        """The segment without the documents that are there already, None where all are; the first may raise."""
+        if self._options.replace:
+            return segment
+        known = dict(self._writer.rows_known(segment))
+        for row, where in known.items():
+            error = already(segment.doc_id(row), where).at(*made.place(row))
+            if self._options.on_error == "fail":
+                raise error
+            self.skipped.add(error)
+        return without_rows(self._root, segment, known.keys()) if known else segment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any
 
 import xxhash
 
-from lodex.index.files import Staging, sweep_abandoned
+from lodex.index.files import Staging, remove_folder, sweep_abandoned
+from lodex.index.quarantine import Quarantine
 from lodex.index.receipt import RECEIPT, Artefact, Receipt, canonical_json, read_receipt, record_files
 
 # Part of every task id: raise it where the bytes of some kind change for the same inputs and configuration.
@@ -43,15 +45,20 @@ def artefact_path(root: Path, kind: str, task_id: str) -> Path:
     return root / "artefacts" / kind / task_id
 
 
-def run_task(root: Path, task: Task, work: Callable[[Path], TaskResult]) -> Artefact:
+def run_task(root: Path, task: Task, work: Callable[[Path], TaskResult], *, afresh: bool = False) -> Artefact:
     """Do `work` in a fresh folder and publish it, or return what an earlier run published.
 
     `work` receives the folder and writes flat files into it. A killed run leaves only a temporary folder, which the
-    next task of the kind sweeps away.
+    next task of the kind sweeps away. DataLossError where what an earlier run published is quarantined;
+    with `afresh` that is done again, and takes its place.
     """
     final = artefact_path(root, task.kind, task.id)
-    if (final / RECEIPT).exists():
-        return Artefact(final, read_receipt(final))
+    if not afresh:
+        Quarantine(root).require_sound(task.kind, task.id)
+        if (final / RECEIPT).exists():
+            # Young again: what this is needed for is not published yet, so nobody is to collect it as garbage.
+            os.utime(final)
+            return Artefact(final, read_receipt(final))
     sweep_abandoned(final.parent)
     with Staging(final.parent) as staging:
         result = work(staging.path)
@@ -65,5 +72,12 @@ def run_task(root: Path, task: Task, work: Callable[[Path], TaskResult]) -> Arte
             files=record_files(staging.path),
         )
         (staging.path / RECEIPT).write_bytes(receipt.to_bytes())
+        if afresh:
+            remove_folder(final)
         staging.publish(final)
     return Artefact(final, read_receipt(final))
+
+
+def forget_task(root: Path, kind: str, task_id: str) -> None:
+    """Remove what a task wrote, whole or not at all; nothing where it is gone already."""
+    remove_folder(artefact_path(root, kind, task_id))

@@ -15,6 +15,8 @@ from lodex.index.knn_part import KnnPart
 from lodex.index.knn_pool import CandidatePool
 from lodex.index.occurrences import Place, read_occurrence
 from lodex.index.query_vectors import checked_queries
+from lodex.index.receipt import Artefact
+from lodex.index.segment import Segment
 from lodex.index.snapshot import Snapshot
 from lodex.index.stream_parts import stream_parts
 from lodex.index.tokens import TokenStream
@@ -61,7 +63,7 @@ class KnnIndex:
         self.window_tokens = source.window_tokens
         self.stride_tokens = source.stride_tokens
         self._parts = tuple(
-            KnnPart(segment, stream, part, self.dimension)
+            _open_part(snapshot, segment, stream, part, self.dimension)
             for segment, stream, part in stream_parts(snapshot, name, self.stream_name)
         )
         self.segments_ok, self.segments_total = len(self._parts), len(snapshot.segments)
@@ -183,3 +185,12 @@ class KnnIndex:
             chosen = parts == number
             hashes[chosen], places[chosen] = self._parts[number].tie_keys(entries[chosen])
         return hashes, places
+
+
+def _open_part(
+    snapshot: Snapshot, segment: Segment, stream: TokenStream, artefact: Artefact, dimension: int
+) -> KnnPart:
+    """A part, opened once for all versions that have it with the same documents deleted."""
+    deletions = snapshot.deletions(segment)
+    ids = (artefact.id, *([deletions.id] if len(deletions) else []))
+    return snapshot.shared(KnnPart, ids, lambda: KnnPart(segment, stream, artefact, dimension, deletions))

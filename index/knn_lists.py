@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from lodex.errors import DataLossError
 from lodex.index.dense_ivf import one_thread
+from lodex.index.files import write_array
 from lodex.index.knn_files import (
     BOUNDS,
     CENTROIDS,
@@ -61,15 +62,18 @@ class KeyLists:
             raise DataLossError(f"{artefact.path / BOUNDS} is not an ascending list of places in {n} rows")
         return cls(centroids, bounds, entries, nprobe)
 
-    def nearest(self, query: Floats, k: int, nprobe: int | None) -> Rows:
+    def nearest(self, query: Floats, k: int, nprobe: int | None, sizes: Rows | None = None) -> Rows:
         """The lists of the `nprobe` nearest centroids, nearest first, and as many more as it takes to hold k rows.
+
+        `sizes` (nlist,) says how many rows of each list count, all unless given.
 
         One query at a time, so that an answer does not depend on those beside it.
         """
         # Not a product by BLAS: so small a one is shared among its threads, which then wait for each other, busily.
         near = np.einsum("ld,d->l", self._centroids, query)
         order = np.argsort(self._squares - 2 * near, kind="stable")
-        enough = int(np.searchsorted(np.cumsum(self._sizes[order]), k)) + 1
+        held = np.cumsum((self._sizes if sizes is None else sizes)[order])
+        enough = int(np.searchsorted(held, k)) + 1
         return order[: max(nprobe or self.nprobe, enough)]
 
 
@@ -87,9 +91,9 @@ def group_keys(ungrouped: Path, n: int, d: int, out: Path) -> dict[str, Any]:
         assigned = _assign(keys, centroids)
     entries = np.argsort(assigned, kind="stable")
     bounds = np.concatenate([[0], np.cumsum(np.bincount(assigned, minlength=nlist))])
-    centroids.astype("<f4").tofile(out / CENTROIDS)
-    bounds.astype("<u8").tofile(out / BOUNDS)
-    entries.astype("<u8").tofile(out / ENTRIES)
+    write_array(out / CENTROIDS, centroids.astype("<f4"))
+    write_array(out / BOUNDS, bounds.astype("<u8"))
+    write_array(out / ENTRIES, entries.astype("<u8"))
     with (out / KEYS).open("wb") as file, (out / SQUARES).open("wb") as squares_file:
         for begin, end in _blocks(n, d):
             block = keys[entries[begin:end]]

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lodex.errors import DataLossError
+from lodex.index.deletions import Deletions
 from lodex.index.knn_files import BOUNDS, KEYS, SQUARES, Floats, Rows, map_keys, squared_distances, squared_lengths
 from lodex.index.knn_lists import KeyLists
 from lodex.index.knn_pool import CandidatePool
@@ -30,9 +31,14 @@ Check = Callable[[], None]
 
 
 class KnnPart:
-    """The keys of one segment's entries, mapped. Candidates are named by row: where a key stands in its file."""
+    """The keys of one segment's entries, mapped. Candidates are named by row: where a key stands in its file.
 
-    def __init__(self, segment: Segment, stream: TokenStream, artefact: Artefact, dimension: int) -> None:
+    Entries of deleted documents are never offered.
+    """
+
+    def __init__(
+        self, segment: Segment, stream: TokenStream, artefact: Artefact, dimension: int, deletions: Deletions
+    ) -> None:
         self.segment = segment
         self.stream = stream
         self.num_entries = artefact.receipt.rows
@@ -48,6 +54,8 @@ class KnnPart:
             np.memmap(artefact.file(SQUARES), "<f4", "r") if self.num_entries else np.empty(0, np.float32)
         )
         self._lists = KeyLists.open(artefact, dimension) if BOUNDS in artefact.receipt.files else None
+        self._deleted = self._deleted_rows(deletions) if len(deletions) else None
+        self.num_live = self.num_entries - (0 if self._deleted is None else int(self._deleted.sum()))
         self.largest_norm = float(artefact.receipt.details["largest_norm"])
 
     @property
@@ -67,8 +75,12 @@ class KnnPart:
     ) -> None:
         """Offer each pool the rows that may be near its query (n, d), under the numbers `first` + row."""
         if not exact and self._lists is not None:
-            self._probe(self._lists, queries, pools, first, min(k, self.num_entries), nprobe, check)
-        elif len(queries) <= _FEW_QUERIES and k <= _FEW_ROWS and k + _SLACK < self.num_entries:
+            self._probe(self._lists, queries, pools, first, min(k, self.num_live), nprobe, check)
+        elif (
+            self._deleted is None
+            and len(queries) <= _FEW_QUERIES
+            and k <= min(_FEW_ROWS, self.num_entries - _SLACK - 1)
+        ):
             self._scan_each(queries, pools, first, k, check)
         else:
             self._scan(queries, pools, first, check)
@@ -107,7 +119,7 @@ class KnnPart:
         check: Check,
     ) -> None:
         """The queries are grouped by list, so that each list is read once and multiplied once."""
-        probed = [lists.nearest(query, k, nprobe) for query in queries]
+        probed = [lists.nearest(query, k, nprobe, self._live_sizes) for query in queries]
         of_list = np.concatenate(probed)
         of_query = np.repeat(np.arange(len(queries)), [len(chosen) for chosen in probed])
         order = np.argsort(of_list, kind="stable")
@@ -129,6 +141,24 @@ class KnnPart:
         np.copyto(tile, self._keys[begin:end])
         np.matmul(doubled, tile.T, out=into)
         into += self._squares[begin:end]
+        if self._deleted is not None:
+            into[:, self._deleted[begin:end]] = np.inf
+
+    def _deleted_rows(self, deletions: Deletions) -> npt.NDArray[np.bool_]:
+        """(num_entries,) whether a row is of a deleted document."""
+        begins = (self.stream.offsets // self.stream.dtype.itemsize).astype(np.int64)
+        lengths = np.append(begins[1:], self.num_entries) - begins
+        by_entry = np.repeat(deletions.mask, lengths)
+        return by_entry if self._lists is None else by_entry[self.entries(np.arange(self.num_entries))]
+
+    @cached_property
+    def _live_sizes(self) -> Rows | None:
+        """Rows of each list that may be found, None where all may."""
+        if self._deleted is None or self._lists is None:
+            return None
+        live = np.concatenate([[0], np.cumsum(~self._deleted)])
+        sizes: Rows = np.diff(live[self._lists.bounds])
+        return sizes
 
     def distances(self, query: Floats, rows: Rows) -> Floats:
         """The squared distance of each row from a query (d,), whatever rows are asked for beside it."""

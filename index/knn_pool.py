@@ -17,13 +17,14 @@ class CandidatePool:
     def __init__(self, k: int, margin: float) -> None:
         self._k = k
         self._margin = margin
-        self._threshold = np.float32(np.inf)
+        # Not infinity, which marks an entry that may not be found.
+        self._threshold = np.finfo(np.float32).max
         self._estimates: list[Floats] = []
         self._numbers: list[Rows] = []
         self._count = 0
 
     def add(self, estimates: Floats, first: int) -> None:
-        """Offer the entries `first`, `first + 1`, ... with their estimates (n,)."""
+        """Offer the entries `first`, `first + 1`, ... with their estimates (n,); those of +inf are passed over."""
         chosen = np.flatnonzero(estimates <= self._threshold)
         if len(chosen):
             self._keep(estimates[chosen], chosen + first)

@@ -18,8 +18,8 @@ from lodex.errors import FailedPreconditionError, InvalidArgumentError
 from lodex.index.ngram_queries import Ngram, Vocabulary, without_beginnings, without_endings
 from lodex.index.occurrences import Listing, read_occurrence
 from lodex.index.snapshot import Snapshot
-from lodex.index.stream_parts import stream_parts
-from lodex.index.suffix import Needles, SuffixBuilder, SuffixSegment
+from lodex.index.sorted_stream import Needles
+from lodex.index.suffix import SuffixBuilder, suffix_parts
 from lodex.index.tokenizer import TokenIds
 from lodex.types import Count, InfgramProbability, Occurrences, Probability, TokenDistribution
 
@@ -46,10 +46,7 @@ class NgramIndex:
         self.name = name
         self.version = snapshot.version
         self.stream_name: str = entry.config["stream"]
-        self._parts = tuple(
-            SuffixSegment(segment, stream, part)
-            for segment, stream, part in stream_parts(snapshot, name, self.stream_name)
-        )
+        self._parts = tuple(suffix_parts(snapshot, name, self.stream_name))
         self.segments_ok, self.segments_total = len(self._parts), len(snapshot.segments)
         if not self._parts:
             raise FailedPreconditionError(
@@ -201,8 +198,8 @@ class NgramIndex:
         needles, owners = self._pack(groups)
         found = []
         for part in self._parts:
-            tokens, counts, offsets = part.next_tokens(needles)
-            found.append((np.repeat(owners, np.diff(offsets)), tokens, counts))
+            for tokens, counts, offsets in part.next_tokens(needles):
+                found.append((np.repeat(owners, np.diff(offsets)), tokens, counts))
         owner, tokens, counts = (np.concatenate(column) for column in zip(*found, strict=True))
         ids = np.where(tokens == self.vocabulary.separator, self.vocabulary.eos_id, tokens)
         owner, ids, counts = _sum_equal(owner, ids, counts)
@@ -228,13 +225,15 @@ def _keep_longest(variants: Group, lengths: Sequence[int]) -> Group:
 
 
 def _sum_equal(owner: Int64s, ids: Int64s, counts: Int64s) -> tuple[Int64s, Int64s, Int64s]:
-    """Add up the counts of equal (owner, id); returns them sorted by both."""
+    """Add up the counts of equal (owner, id); returns those that are not zero, sorted by both."""
     order = np.lexsort((ids, owner))
     owner, ids, counts = owner[order], ids[order], counts[order]
     is_first = np.ones(len(order), np.bool_)
     is_first[1:] = (owner[1:] != owner[:-1]) | (ids[1:] != ids[:-1])
     firsts = np.flatnonzero(is_first)
-    return owner[firsts], ids[firsts], np.add.reduceat(counts, firsts) if len(firsts) else counts
+    sums = np.add.reduceat(counts, firsts) if len(firsts) else counts
+    kept = sums != 0  # what only deleted documents held
+    return owner[firsts][kept], ids[firsts][kept], sums[kept]
 
 
 def _require(condition: bool, message: str, field: str) -> None:

@@ -182,7 +182,12 @@ def _begin(place: Place, spans: npt.NDArray[np.int64]) -> int:
 
 def _byte_spans(place: Place, tokenizer: Tokenizer, stop: int) -> npt.NDArray[np.int64]:
     """Where the first `stop` tokens of the document of a place stand in its UTF-8 text, (at most stop, 2)."""
-    tokens = place.part.stream.document(place.row)
+    stream = place.part.stream
+    tokens = stream.document(place.row)
+    if len(tokens) and tokens.max() >= stream.vocab_size:
+        raise DataLossError(
+            f"the {stream.tokenizer_name} stream of segment {place.part.segment.id} has ids beyond its vocabulary"
+        )
     if tokenizer.byte_lengths is not None:
         lengths = tokenizer.byte_lengths[tokens[:stop]].astype(np.int64)
         ends = np.cumsum(lengths)

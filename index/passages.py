@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import xxhash
 
-from lodex.errors import DataLossError, InvalidArgumentError
+from lodex.errors import InvalidArgumentError
 from lodex.index.arrow_files import open_batches, write_single_batch
 from lodex.index.jobs import TaskResult
 from lodex.index.receipt import Artefact
@@ -162,11 +162,11 @@ class PassageTable:
     """
 
     def __init__(self, artefact: Artefact, segment: Segment) -> None:
-        path = artefact.file(PASSAGES)
-        batches = open_batches(path, SCHEMA)
+        batches = open_batches(artefact, PASSAGES, SCHEMA)
         if len(batches) != 1:
-            raise DataLossError(f"{path} has {len(batches)} record batches, a passage table has one")
+            raise artefact.damaged(PASSAGES, f"has {len(batches)} record batches, a passage table has one")
         batch = batches[0]
+        self._artefact = artefact
         self.segment = segment
         self.num_passages = len(batch)
         self.rows: npt.NDArray[np.uint32] = batch.column("row").to_numpy()
@@ -176,8 +176,9 @@ class PassageTable:
         key_bytes = batch.column("key").buffers()[1]
         # Read as big-endian halves, so that comparing the numbers compares the bytes.
         self._keys = np.frombuffer(key_bytes, ">u8", count=2 * len(batch)) if len(batch) else np.empty(0, ">u8")
-        if artefact.receipt.rows != self.num_passages or np.any(self.ends > segment.text_bytes):
-            raise DataLossError(f"{path} does not fit its receipt or its segment")
+        is_within = (self.begins <= self.ends).all() and (self.ends <= segment.text_bytes).all()
+        if artefact.receipt.rows != self.num_passages or not is_within or (self.rows >= segment.num_documents).any():
+            raise artefact.damaged(PASSAGES, "does not fit its receipt or its segment")
 
     @property
     def keys(self) -> npt.NDArray[np.uint64]:
@@ -200,7 +201,10 @@ class PassageTable:
 
     def text(self, i: int) -> str:
         """The text of a passage."""
-        return self.segment.read(int(self.begins[i]), int(self.ends[i])).decode()
+        try:
+            return self.segment.read(int(self.begins[i]), int(self.ends[i])).decode()
+        except ValueError as error:
+            raise self._artefact.damaged(PASSAGES, f"gives a wrong place for passage {i}: {error}") from error
 
     def texts(self, first: int, last: int) -> list[str]:
         """The texts of passages [first, last)."""

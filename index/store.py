@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from lodex.errors import AlreadyExistsError, DataLossError, NotFoundError
-from lodex.index.files import storage_error, sweep_abandoned
-from lodex.index.jobs import artefact_path
-from lodex.index.manifest import (
-    IndexEntry,
-    Manifest,
-    SegmentEntry,
-    newest_version,
-    publish_manifest,
-    read_manifest,
-)
-from lodex.index.passages import PassageTable
-from lodex.index.receipt import Artefact, read_receipt
-from lodex.index.segment import Segment
+from lodex.errors import AlreadyExistsError, DataLossError, FailedPreconditionError, InvalidArgumentError, NotFoundError
+from lodex.index.deletion import Deleted, delete_documents
+from lodex.index.files import SyncError, is_temporary, make_directory, storage_errors, sweep_abandoned
+from lodex.index.manifest import Manifest, is_removed, newest_version, publish_manifest, read_manifest
+from lodex.index.open_files import OpenFiles
 from lodex.index.snapshot import Snapshot
 from lodex.index.writer import SEGMENT_BYTES, AddResult, StoreWriter
 from lodex.types import Document, Passage
+
+VERIFY_LIGHT, VERIFY_ON_READ = VERIFY_MODES = ("light", "on-read")
+"""How closely files are checked when they are read; see `Store.open`."""
+
+_FOLDERS = ("manifests", "segments", "artefacts")
 
 
 class Store:
@@ -34,13 +32,14 @@ class Store:
     Opened files are shared between snapshots, and between threads.
     """
 
-    def __init__(self, path: str | Path, version: int | None = None) -> None:
+    def __init__(self, path: str | Path, version: int | None = None, verify: str = VERIFY_LIGHT) -> None:
+        if verify not in VERIFY_MODES:
+            raise InvalidArgumentError(f"verify is {verify!r}, expected one of {', '.join(VERIFY_MODES)}", "verify")
         self.path = Path(path)
         self._pinned = version
+        self._failure = ""
         self._lock = threading.Lock()
-        self._segments: dict[str, Segment] = {}
-        self._artefacts: dict[tuple[str, str], Artefact] = {}
-        self._tables: dict[tuple[str, str], PassageTable] = {}
+        self.files = OpenFiles(self.path, verify_on_read=verify == VERIFY_ON_READ)
         newest = newest_version(self.path)
         if not newest:
             raise NotFoundError(f"no store at {self.path}: it has no manifests")
@@ -50,26 +49,31 @@ class Store:
     def create(cls, path: str | Path) -> Store:
         """Make an empty store, at version 1. AlreadyExistsError where there is one, or a folder that is not empty."""
         root = Path(path)
-        if newest_version(root) or (root.exists() and (not root.is_dir() or any(root.iterdir()))):
+        if newest_version(root) or (root.exists() and not _is_unused(root)):
             raise AlreadyExistsError(f"cannot create a store at {root}: it is there already, and is not empty")
-        try:
-            (root / "manifests").mkdir(parents=True, exist_ok=True)
-            (root / "segments").mkdir(exist_ok=True)
-            (root / "artefacts").mkdir(exist_ok=True)
-        except OSError as error:
-            raise storage_error(error, root) from error
-        publish_manifest(root, Manifest(store_id=secrets.token_hex(16), version=1, parent=0))
+        with storage_errors(root):
+            for name in _FOLDERS:
+                make_directory(root / name)
+        first = Manifest(secrets.token_hex(16), version=1, parent=0, time_ns=time.time_ns())
+        if not publish_manifest(root, first):
+            raise AlreadyExistsError(f"cannot create a store at {root}: another process was first")
         return cls(root)
 
     @classmethod
-    def open(cls, path: str | Path, version: int | None = None) -> Store:
-        """Open a store, at a version if one is given. NotFoundError; DataLossError where a manifest does not verify."""
-        return cls(path, version)
+    def open(cls, path: str | Path, version: int | None = None, verify: str = VERIFY_LIGHT) -> Store:
+        """Open a store, at a version if one is given. NotFoundError; DataLossError where a manifest does not verify.
+
+        With `verify` "on-read" every file is checked whole before its first byte is read, so that no damage on disk
+        makes a wrong answer; "light" checks sizes, small files and what native readers trust.
+        """
+        return cls(path, version, verify)
 
     @classmethod
-    def open_or_create(cls, path: str | Path) -> Store:
+    def open_or_create(cls, path: str | Path, verify: str = VERIFY_LIGHT) -> Store:
         """Open the store at `path`, or make one."""
-        return cls.open(path) if newest_version(Path(path)) else cls.create(path)
+        if not newest_version(Path(path)):
+            cls.create(path)
+        return cls.open(path, verify=verify)
 
     # ---------------------------------------------------------------------------------- reading
 
@@ -84,14 +88,15 @@ class Store:
             version = self._pinned
         current = self._snapshot
         wanted = newest_version(self.path, current.version) if version is None else version
-        if wanted == current.version:
+        quarantined = self.files.quarantined()
+        if wanted == current.version and quarantined == current.quarantined:
             return current
-        opened = self._open_snapshot(wanted)
+        opened = self._open_snapshot(wanted) if version is not None else self._open_newest(wanted)
         if version is None:
             with self._lock:
-                if opened.version > self._snapshot.version:
+                if opened.version >= self._snapshot.version:
                     self._snapshot = opened
-                    self._forget_all_but(opened)
+                    self.files.forget_all_but(opened.manifest)
         return opened
 
     def get(self, doc_id: str) -> Document:
@@ -129,66 +134,82 @@ class Store:
                 writer.add(document)
             return writer.commit()
 
-    def commit(self, change: Callable[[Manifest], Manifest]) -> Snapshot:
+    def delete(self, doc_ids: Sequence[str]) -> Deleted:
+        """Delete documents as one new version; see `delete_documents`."""
+        return delete_documents(self, doc_ids)
+
+    def commit(self, change: Callable[[Manifest], Manifest], what: str) -> Snapshot:
         """Publish `change(newest)` as the next version, trying again on top of whatever others publish meanwhile.
 
-        `change` may be called several times and sets neither version nor parent.
+        `change` may be called several times and sets neither version nor parent; one that returns the manifest it was
+        given publishes nothing. `what` says in the history what was done. FailedPreconditionError for a store that is
+        opened at one version, which is never written.
         """
-        sweep_abandoned(self.path / "manifests")
+        with self.writing():
+            sweep_abandoned(self.path / "manifests")
+            while True:
+                latest = read_manifest(self.path, newest_version(self.path))
+                try:
+                    changed = change(latest)
+                except DataLossError:
+                    if not is_removed(self.path, latest.version):
+                        raise
+                    continue
+                if changed is latest:
+                    return self.snapshot(latest.version)
+                following = replace(
+                    changed, version=latest.version + 1, parent=latest.version, change=what, time_ns=time.time_ns()
+                )
+                if publish_manifest(self.path, following):
+                    return self.snapshot(following.version)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Within it files of the store are written. After a sync that failed it is never entered again."""
+        self.require_writable()
+        try:
+            with storage_errors(self.path):
+                yield
+        except SyncError as error:
+            self._failure = str(error)
+            raise
+
+    def require_writable(self) -> None:
+        """FailedPreconditionError for a store that is opened at one version, or after a sync that failed."""
+        if self._failure:
+            raise FailedPreconditionError(
+                f"{self.path} is not written any more since a sync failed: {self._failure}; "
+                "look at the disk, then open the store again"
+            )
+        if self._pinned is not None:
+            raise FailedPreconditionError(
+                f"{self.path} is opened at version {self._pinned}, which is only read; open the store without a version"
+            )
+
+    def _open_newest(self, version: int) -> Snapshot:
+        """The version, or one that took its place while it was opened, if it is gone by now."""
         while True:
-            latest = read_manifest(self.path, newest_version(self.path))
-            following = replace(change(latest), version=latest.version + 1, parent=latest.version)
-            if publish_manifest(self.path, following):
-                return self.snapshot(following.version)
-
-    # ---------------------------------------------------------------------------------- opening
-
-    def open_segment(self, entry: SegmentEntry) -> Segment:
-        """The segment of a manifest's line, opened once and shared."""
-        with self._lock:
-            segment = self._segments.get(entry.id)
-        if segment is None:
-            path = self.path / "segments" / entry.id
-            segment = Segment(path, read_receipt(path, entry.receipt))
-            if segment.num_documents != entry.documents or segment.text_bytes != entry.text_bytes:
-                raise DataLossError(f"{path} does not have the documents its manifest records")
-            with self._lock:
-                segment = self._segments.setdefault(entry.id, segment)
-        return segment
+            try:
+                return self._open_snapshot(version)
+            except NotFoundError:
+                newer = newest_version(self.path, version)
+                if newer == version:
+                    raise
+                version = newer
 
     def _open_snapshot(self, version: int) -> Snapshot:
         manifest = read_manifest(self.path, version)
-        segments = tuple(self.open_segment(entry) for entry in manifest.segments)
-        return Snapshot(manifest, segments, self._open_part, self._open_passages)
+        try:
+            return Snapshot(manifest, self.files)
+        except DataLossError:
+            # Its files are no loss if it was removed meanwhile: then this is what says so.
+            read_manifest(self.path, version)
+            raise
 
-    def _open_part(self, name: str, entry: IndexEntry, segment_id: str) -> Artefact:
-        part = entry.parts[segment_id]
-        with self._lock:
-            artefact = self._artefacts.get((entry.kind, part.task))
-        if artefact is None:
-            path = artefact_path(self.path, entry.kind, part.task)
-            artefact = Artefact(path, read_receipt(path, part.receipt))
-            if artefact.kind != entry.kind or artefact.id != part.task:
-                raise DataLossError(f"{path} is not the part of index {name!r} its manifest records")
-            with self._lock:
-                artefact = self._artefacts.setdefault((entry.kind, part.task), artefact)
-        return artefact
 
-    def _open_passages(self, artefact: Artefact, segment: Segment) -> PassageTable:
-        key = (artefact.id, segment.id)
-        with self._lock:
-            table = self._tables.get(key)
-        if table is None:
-            table = PassageTable(artefact, segment)
-            with self._lock:
-                table = self._tables.setdefault(key, table)
-        return table
-
-    def _forget_all_but(self, snapshot: Snapshot) -> None:
-        """Let go of what the newest version does not use; snapshots that still use it keep it alive."""
-        segments = {segment.id for segment in snapshot.segments}
-        parts = {(e.kind, p.task) for e in snapshot.manifest.indexes.values() for p in e.parts.values()}
-        tasks = {task for _, task in parts}
-        self._segments = {key: value for key, value in self._segments.items() if key in segments}
-        self._artefacts = {key: value for key, value in self._artefacts.items() if key in parts}
-        self._tables = {key: value for key, value in self._tables.items() if key[0] in tasks}
+def _is_unused(root: Path) -> bool:
+    """Whether a folder holds nothing but what a creation that was cut short has left."""
+    return root.is_dir() and all(
+        path.name in _FOLDERS and path.is_dir() and all(is_temporary(inner) for inner in path.iterdir())
+        for path in root.iterdir()
+    )

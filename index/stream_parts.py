@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from lodex.errors import DataLossError, FailedPreconditionError
 from lodex.index.receipt import Artefact
@@ -25,7 +26,7 @@ def stream_parts(snapshot: Snapshot, name: str, stream_name: str) -> Iterator[tu
             raise FailedPreconditionError(
                 f"index {name!r} was not built over the present {stream_name!r}; build it again"
             )
-        stream = TokenStream(tokens)
+        stream = snapshot.shared(TokenStream, (tokens.id,), partial(TokenStream, tokens))
         if stream.tokenizer_fingerprint != fingerprint:
             raise DataLossError(f"{tokens.path} is of tokenizer {stream.tokenizer_fingerprint}, expected {fingerprint}")
         yield segment, stream, artefact

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from lodex.errors import DataLossError, ResourceExhaustedError
+from lodex.index.deletions import Deletions
 from lodex.index.jobs import TaskResult
 from lodex.index.receipt import Artefact
 from lodex.index.segment import Segment
+from lodex.index.snapshot import Snapshot
+from lodex.index.sorted_stream import Int64s, Needles, SortedStream
+from lodex.index.stream_parts import stream_parts
+from lodex.index.subtractive import open_subtractive, sort_deleted
 from lodex.index.tokenizer import DEFAULT_TOKENIZER, TokenIds
 from lodex.index.tokens import OFFSETS, TOKENS, TokenStream
-from lodex.kernels._suffix import END_OF_STREAM, MAX_TOKENS, SuffixTable, suffix_array
+from lodex.kernels._suffix import MAX_TOKENS, suffix_array
 from lodex.kernels.suffix_table import encode_offsets, offset_width
 from lodex.types import Progress
 
@@ -59,85 +63,82 @@ class SuffixBuilder:
         return TaskResult(rows=len(tokens), details={"offset_bytes": width})
 
 
-@dataclass(frozen=True, slots=True)
-class Needles:
-    """A batch of token sequences to look for, as the stream writes them: its dtype, its separator.
-
-    Needle i is `tokens[offsets[i]:offsets[i + 1]]`.
-    """
-
-    tokens: TokenIds
-    offsets: npt.NDArray[np.int64]
-
-    @classmethod
-    def of(cls, sequences: Sequence[TokenIds], dtype: np.dtype[Any]) -> Needles:
-        """Pack sequences of `dtype`, any number of them and of any length."""
-        offsets = np.zeros(len(sequences) + 1, np.int64)
-        np.cumsum([len(sequence) for sequence in sequences], out=offsets[1:])
-        return cls(np.concatenate([np.empty(0, dtype), *sequences]), offsets)
-
-    @property
-    def lengths(self) -> npt.NDArray[np.int64]:
-        """Tokens of each needle."""
-        return np.diff(self.offsets)
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __getitem__(self, i: int) -> TokenIds:
-        return self.tokens[self.offsets[i] : self.offsets[i + 1]]
-
-
 class SuffixSegment:
-    """One segment of a suffix index: its token stream and sorted suffixes, mapped.
+    """One segment of a suffix index: its token stream and sorted suffixes, mapped, without the documents deleted.
 
-    The stream has a separator before each document and none after the last, whose end counts as one all the same:
-    every document reads separator, tokens, separator, whatever stands beside it. A needle holds the separator at its
-    ends only: inside of one it would match two documents that merely stand side by side.
+    See `SortedStream` for what a needle is. `minus` holds the deleted documents, None where there are none.
     """
 
-    def __init__(self, segment: Segment, stream: TokenStream, artefact: Artefact) -> None:
+    def __init__(
+        self,
+        segment: Segment,
+        stream: TokenStream,
+        artefact: Artefact,
+        deletions: Deletions,
+        minus: SortedStream | None = None,
+    ) -> None:
         self.segment = segment
         self.stream = stream
+        self._deletions = deletions
         path = artefact.file(TABLE)
         if stream.num_documents != segment.num_documents or artefact.receipt.rows != len(stream.tokens):
             raise DataLossError(f"{path} is not of segment {segment.id} and its {stream.tokenizer_name} stream")
         table = np.memmap(path, np.uint8, "r") if len(stream.tokens) else np.empty(0, np.uint8)
-        self._suffixes = SuffixTable(stream.tokens, table, str(path))
+        self._whole = SortedStream(stream.tokens, table, str(path))
+        self._minus = minus or (sort_deleted(stream, deletions) if len(deletions) else None)
 
-    def count(self, needles: Needles) -> npt.NDArray[np.int64]:
+    def count(self, needles: Needles) -> Int64s:
         """How often each needle occurs, (needles,); an empty one occurs once at every token and separator."""
-        begins, ends = self._suffixes.find(needles.tokens, needles.offsets)
-        counts = ends - begins
-        longer = np.flatnonzero(needles.lengths > 1)
-        for i in longer[needles.tokens[needles.offsets[longer + 1] - 1] == self.stream.separator]:
-            counts[i] += self._closes(needles[i])
-        return counts
+        counts = self._whole.count(needles)
+        return counts if self._minus is None else counts - self._minus.count(needles)
 
-    def longest_suffixes(self, needles: Needles) -> npt.NDArray[np.int64]:
+    def longest_suffixes(self, needles: Needles) -> Int64s:
         """Tokens of the longest suffix of each needle that occurs, (needles,). No needle of two or more ends in one."""
-        return self._suffixes.longest_suffixes(needles.tokens, needles.offsets)
+        longest = self._whole.longest_suffixes(needles)
+        if self._minus is None:
+            return longest
+        # A suffix that occurs only in deleted documents is cut down to one that does not: where it occurs, so do its
+        # own suffixes, and the length is found by bisection.
+        occurring, failing = np.zeros_like(longest), longest + 1
+        tried = longest
+        while len(open_ones := np.flatnonzero(failing - occurring > 1)):
+            found = self.count(needles.suffixes(open_ones, tried[open_ones])) > 0
+            occurring[open_ones[found]] = tried[open_ones[found]]
+            failing[open_ones[~found]] = tried[open_ones[~found]]
+            tried = (occurring + failing) // 2
+        return occurring
 
-    def next_tokens(self, needles: Needles) -> tuple[npt.NDArray[np.int64], ...]:
-        """What follows each needle: tokens, their counts, and offsets (needles + 1,) into both.
+    def next_tokens(self, needles: Needles) -> Iterator[tuple[Int64s, Int64s, Int64s]]:
+        """What follows each needle: tokens, their counts, and offsets (needles + 1,) into both, in terms to be summed.
 
-        The separator may be given twice for a needle: where the last document ends, and where others do.
+        Those of deleted documents have negative counts. A token may be given several times for a needle.
         """
-        begins, ends = self._suffixes.find(needles.tokens, needles.offsets)
-        tokens, counts, offsets = self._suffixes.next_tokens(begins, ends, needles.lengths)
-        return np.where(tokens == END_OF_STREAM, self.stream.separator, tokens), counts, offsets
+        yield self._whole.next_tokens(needles)
+        if self._minus is not None:
+            tokens, counts, offsets = self._minus.next_tokens(needles)
+            yield tokens, -counts, offsets
 
-    def positions(self, needle: TokenIds) -> npt.NDArray[np.int64]:
+    def positions(self, needle: TokenIds) -> Int64s:
         """Where in the stream a needle occurs, in no order."""
-        begins, ends = self._suffixes.find(needle, np.array([0, len(needle)], np.int64))
-        positions = self._suffixes.positions(int(begins[0]), int(ends[0]))
-        return np.append(positions, len(self.stream.tokens) - len(needle) + 1) if self._closes(needle) else positions
+        positions = self._whole.positions(needle)
+        if not len(self._deletions):
+            return positions
+        kept: Int64s = positions[~self._deletions.mask[self.stream.rows_of(positions)]]
+        return kept
 
-    def _closes(self, needle: TokenIds) -> bool:
-        """Whether the end of the stream is the separator with which a needle of two tokens or more ends."""
-        before = len(needle) - 1
-        return bool(
-            0 < before <= len(self.stream.tokens)
-            and needle[-1] == self.stream.separator
-            and np.array_equal(self.stream.tokens[-before:], needle[:-1])
-        )
+
+def suffix_parts(snapshot: Snapshot, name: str, stream_name: str) -> Iterator[SuffixSegment]:
+    """The parts of a suffix index, each opened once for all versions that share it."""
+    for segment, stream, artefact in stream_parts(snapshot, name, stream_name):
+        deletions = snapshot.deletions(segment)
+        minus = snapshot.minus(name, segment)
+        open = partial(_open_part, segment, stream, artefact, deletions, minus)
+        ids = (artefact.id, deletions.id) if len(deletions) else (artefact.id,)
+        yield snapshot.shared(SuffixSegment, ids, open)
+
+
+def _open_part(
+    segment: Segment, stream: TokenStream, artefact: Artefact, deletions: Deletions, minus: Artefact | None
+) -> SuffixSegment:
+    subtracted = None if minus is None else open_subtractive(minus, stream, deletions)
+    return SuffixSegment(segment, stream, artefact, deletions, subtracted)

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from lodex.errors import DataLossError
 from lodex.index.arrow_files import open_batches
+from lodex.index.receipt import Artefact
 
 BLOCK_BYTES = 16 * 1024
 _BLOCKS_PER_BATCH = 256
@@ -79,9 +79,10 @@ class TextBlocks:
     Every block that is read is checked against its checksum; a block that differs raises DataLossError with its number.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        batches = open_batches(path, SCHEMA)
+    def __init__(self, artefact: Artefact, name: str) -> None:
+        self._artefact = artefact
+        self._name = name
+        batches = open_batches(artefact, name, SCHEMA)
         self._batches = [batch.column("zstd") for batch in batches]
         self._first_block = np.cumsum([0] + [len(batch) for batch in batches])
         self._begins = self._column(batches, "begin", np.uint64)
@@ -92,7 +93,7 @@ class TextBlocks:
         if np.any(self._begins != np.arange(len(ends), dtype=np.uint64) * BLOCK_BYTES) or np.any(
             self._lengths[:-1] != BLOCK_BYTES
         ):
-            raise DataLossError(f"{path} has text blocks that do not follow each other")
+            raise artefact.damaged(name, "has text blocks that do not follow each other")
         self.length = int(ends[-1]) if len(ends) else 0
         self._codec = pa.Codec("zstd")
         self._block = lru_cache(_CACHED_BLOCKS)(self._read_block)
@@ -108,16 +109,21 @@ class TextBlocks:
         packed = self._batches[batch][block - int(self._first_block[batch])].as_buffer()
         try:
             text: bytes = self._codec.decompress(packed, int(self._lengths[block]), asbytes=True)
-        except (pa.ArrowException, OSError) as error:
-            raise DataLossError(f"{self._path}: text block {block} cannot be decompressed: {error}") from error
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise self._artefact.damaged(self._name, f"has a text block {block} that is not zstd: {error}") from error
         if xxhash.xxh3_64_intdigest(text) != int(self._checksums[block]):
-            raise DataLossError(f"{self._path}: text block {block} does not match its checksum")
+            raise self._artefact.damaged(self._name, f"has a text block {block} that does not match its checksum")
         return text
+
+    @property
+    def num_blocks(self) -> int:
+        """Blocks of the text."""
+        return len(self._lengths)
 
     def read(self, begin: int, end: int) -> bytes:
         """The bytes [begin, end) of the text. ValueError for a span outside it."""
         if not 0 <= begin <= end <= self.length:
-            raise ValueError(f"text span [{begin}, {end}) lies outside [0, {self.length}) of {self._path}")
+            raise ValueError(f"text span [{begin}, {end}) lies outside [0, {self.length}) of {self._artefact.path}")
         if begin == end:
             return b""
         first, last = begin // BLOCK_BYTES, (end - 1) // BLOCK_BYTES

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lodex.errors import DataLossError, InvalidArgumentError
+from lodex.index.chunk_cache import ChunkCache
 from lodex.index.jobs import TaskResult
 from lodex.index.receipt import Artefact, canonical_json
 from lodex.index.segment import Segment
@@ -30,7 +31,8 @@ STREAM = "stream.json"
 FORMAT_VERSION = 1
 _DTYPES: Mapping[str, np.dtype[Any]] = {"u16": np.dtype("<u2"), "u32": np.dtype("<u4")}
 
-# Encoding takes about a hundred bytes of memory for each byte of text, so batches are small; cores share their pieces.
+# Encoding takes about a hundred bytes of memory for each byte of text, so batches are small; where a tokenizer encodes
+# whole documents, cores share them.
 _PIECE_BYTES = 1 << 17
 _BATCH_BYTES = 1 << 20
 _BATCH_PIECES = 4096
@@ -42,7 +44,8 @@ Piece = tuple[bool, bytes]
 class TokensBuilder:
     """Encodes every document of a segment. Memory is bounded by a batch of 1 MiB of text and the longest document.
 
-    With a tokenizer that does not cut before spaces (`Tokenizer.splits_before_spaces`) a document is encoded whole.
+    With a tokenizer that cuts before spaces (`Tokenizer.splits_before_spaces`) words that come again are looked up, see
+    `ChunkCache`, on one core; else documents are encoded whole, on all cores.
     """
 
     kind = "tokens"
@@ -55,33 +58,46 @@ class TokensBuilder:
             "fingerprint": tokenizer.fingerprint,
             "eos_id": tokenizer.eos_id,
         }
+        self._cache = ChunkCache(tokenizer) if tokenizer.splits_before_spaces else None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To another process goes the `tokenizer.json`, which it reads once."""
+        tokenizer = self._tokenizer
+        return _builder_of, (tokenizer.to_json(), tokenizer.name, tokenizer.eos_id)
 
     def build(self, segment: Segment, inputs: tuple[Artefact, ...], out: Path, progress: Progress) -> TaskResult:
         """Write the four files of a stream; `details` of the result has the number of tokens without separators."""
         dtype = self._tokenizer.dtype
-        separator = np.full(1, np.iinfo(dtype).max, dtype)
+        separator = np.full(1, np.iinfo(dtype).max, dtype).tobytes()
         documents = position = 0
         progress.start("tokens", segment.text_bytes, "bytes")
         with (out / TOKENS).open("wb") as tokens_file, (out / OFFSETS).open("wb") as offsets_file:
             for batch in _batches(self._pieces(segment)):
-                parts: list[TokenIds] = []
+                parts: list[bytes] = []
                 offsets: list[int] = []
-                encoded = self._tokenizer.encode_batch([piece.decode() for _, piece in batch])
+                encoded = self._encode([piece for _, piece in batch])
                 for (starts_document, _), ids in zip(batch, encoded, strict=True):
                     if starts_document:
-                        offsets.append(position * dtype.itemsize)
+                        offsets.append(position)
                         parts.append(separator)
+                        position += len(separator)
                     parts.append(ids)
-                    position += starts_document + len(ids)
+                    position += len(ids)
                 documents += len(offsets)
-                tokens_file.write(np.concatenate(parts).tobytes())
+                tokens_file.write(b"".join(parts))
                 offsets_file.write(np.array(offsets, "<u8").tobytes())
                 progress.advance(sum(len(piece) for _, piece in batch))
         progress.finish()
-        tokens = position - documents
+        tokens = position // dtype.itemsize - documents
         (out / TOKENIZER_FILE).write_text(self._tokenizer.to_json(), encoding="utf-8")
         (out / STREAM).write_bytes(canonical_json(self._description(documents, tokens)))
         return TaskResult(rows=documents, details={"tokens": tokens})
+
+    def _encode(self, texts: Sequence[bytes]) -> list[bytes]:
+        """The ids of each text, as the bytes of a stream."""
+        if self._cache is not None:
+            return self._cache.encode_batch(texts)
+        return [ids.tobytes() for ids in self._tokenizer.encode_batch([text.decode() for text in texts])]
 
     def _description(self, documents: int, tokens: int) -> dict[str, Any]:
         dtype = self._tokenizer.dtype
@@ -205,6 +221,11 @@ class TokenStream:
         if tokenizer.fingerprint != self.tokenizer_fingerprint:
             raise DataLossError(f"{path} is {tokenizer.fingerprint}, the stream is of {self.tokenizer_fingerprint}")
         return tokenizer
+
+
+@lru_cache(maxsize=2)
+def _builder_of(json_text: str, name: str, eos_id: int) -> TokensBuilder:
+    return TokensBuilder(_open_tokenizer(json_text, name, eos_id))
 
 
 @lru_cache(maxsize=8)

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+import dataclasses
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
-from lodex.errors import ConflictError, DuplicateDocumentError
+from lodex.errors import DuplicateDocumentError
+from lodex.index.deletion import with_deleted
+from lodex.index.deletions import write_tombstones
 from lodex.index.files import checksum_bytes, sweep_abandoned
-from lodex.index.manifest import Manifest, SegmentEntry
+from lodex.index.known_ids import KnownIds
+from lodex.index.manifest import Manifest, RequestEntry, SegmentEntry, with_request
 from lodex.index.receipt import RECEIPT
-from lodex.index.segment import Segment, SegmentWriter, encode_document
+from lodex.index.segment import Segment, SegmentWriter, doc_id_hash, encode_document
+from lodex.index.snapshot import Snapshot
 from lodex.types import Document
 
 if TYPE_CHECKING:
     from lodex.index.store import Store
+
+Rows = npt.NDArray[np.uint32]
 
 SEGMENT_BYTES = 512 << 20
 SEGMENT_DOCUMENTS = 1 << 18
@@ -37,12 +43,14 @@ class AddResult:
 class StoreWriter:
     """Adds documents to a store. `commit` publishes them all as one version; leaving the block without it, none.
 
-    A doc_id that the store or this writer already has raises DuplicateDocumentError at once, and that document alone is
-    not written; with `replace` it takes the place of the earlier one. Memory stays bounded: a segment is closed at
-    `segment_bytes` of text or at 262,144 documents, and only the ids of the open one are held.
+    A doc_id that the store or this writer already has raises DuplicateDocumentError at once, and that document alone
+    is not written; with `replace` it takes the place of the earlier one, which is deleted in the same version. Memory
+    stays bounded: a segment is closed at `segment_bytes` of text or at 262,144 documents, and only the ids of the open
+    one are held.
     """
 
     def __init__(self, store: Store, *, replace: bool = False, segment_bytes: int = SEGMENT_BYTES) -> None:
+        store.require_writable()
         self._store = store
         self._root = store.path
         self._replace = replace
@@ -51,12 +59,12 @@ class StoreWriter:
         self._closed: list[Segment] = []
         self._open: SegmentWriter | None = None
         self._open_rows: dict[str, int] = {}
-        # Rows that a later document replaced: of the store's segments by id, of this writer's own by their place.
-        # An id does not tell these apart: it is an address of content, and equal content may be written again.
-        self._superseded: dict[str, set[int]] = {}
-        self._superseded_here: list[set[int]] = [set()]
+        # Rows that a later document of this writer replaced, by the place of their segment. Its id would not do: it is
+        # an address of content, and equal content may be written again.
+        self._superseded: list[set[int]] = [set()]
+        # What the store has matters only where it may not be replaced.
+        self._known = KnownIds([] if replace else self._base.segments)
         self.documents = 0
-        self.replaced = 0
         self.text_bytes = 0
         sweep_abandoned(self._root / "segments")
 
@@ -65,105 +73,114 @@ class StoreWriter:
         text, fields = encode_document(document)
         earlier = self._find(document.doc_id)
         if earlier is not None and not self._replace:
-            place = "in the store" if isinstance(earlier[0], str) else "in this input"
-            raise DuplicateDocumentError(f"doc_id {document.doc_id!r} is already {place}; use --replace to replace it")
+            raise _duplicate(document.doc_id, "in this input")
         if self._open is None:
             self._open = SegmentWriter(self._root)
         self._open_rows[document.doc_id] = self._open.append(text, fields)
         if earlier is not None:
-            self._supersede(*earlier)
+            place, row = earlier
+            self._superseded[place].add(row)
         self.documents += 1
         self.text_bytes += len(text)
         if self._open.text_bytes >= self._segment_bytes or self._open.num_documents >= SEGMENT_DOCUMENTS:
             self._close_segment()
 
-    def _find(self, doc_id: str) -> tuple[str | int, int] | None:
-        """Where a doc_id stands: the id of a segment of the store, or the place of one written here, and the row."""
+    def _find(self, doc_id: str) -> tuple[int, int] | None:
+        """Where this writer has a doc_id: the place of the segment, and the row.
+
+        DuplicateDocumentError where the store has it and keeps it.
+        """
         if doc_id in self._open_rows:
             return len(self._closed), self._open_rows[doc_id]
+        if not self._known.may_have(doc_id_hash(doc_id)):
+            return None
+        if not self._replace and doc_id in self._base:
+            raise _duplicate(doc_id, "in the store")
         for place, segment in enumerate(self._closed):
             row = segment.row_of(doc_id)
-            if row is not None and row not in self._superseded_here[place]:
+            if row is not None and row not in self._superseded[place]:
                 return place, row
-        for segment in self._base.segments:
-            row = segment.row_of(doc_id)
-            if row is not None and row not in self._superseded.get(segment.id, ()):
-                return segment.id, row
         return None
-
-    def _supersede(self, segment: str | int, row: int) -> None:
-        if isinstance(segment, str):
-            self._superseded.setdefault(segment, set()).add(row)
-        else:
-            self._superseded_here[segment].add(row)
-        self.replaced += 1
 
     def _close_segment(self) -> None:
         if self._open is None:
             return
-        artefact = self._open.publish()
+        with self._store.writing():
+            artefact = self._open.publish()
         self._open = None
         self._open_rows.clear()
         self._closed.append(Segment(artefact.path, artefact.receipt))
-        self._superseded_here.append(set())
+        self._superseded.append(set())
+        self._known.add(self._closed[-1])
 
-    def commit(self) -> AddResult:
+    def commit(self, request_id: str = "", sequence: int = 0, rejected: int = 0) -> AddResult:
         """Publish everything added so far as the next version, on top of whatever other writers published meanwhile.
 
-        Raises DuplicateDocumentError where another writer published the same doc_id first (unless replacing), and
-        ConflictError where it rewrote a segment that this one replaces documents of.
+        With a `request_id` the version also remembers that this request is carried out up to `sequence`, and how many
+        of its documents were `rejected`; where that is remembered already, nothing is published.
+        DuplicateDocumentError where another writer published the same doc_id first, unless replacing.
         """
         self._close_segment()
-        if not self.documents:
+        if not self.documents and not request_id:
             return AddResult(self._base.version, 0, 0, 0)
-        survivors: dict[tuple[str, frozenset[int]], Segment | None] = {}
-        snapshot = self._store.commit(lambda latest: self._rebase(latest, survivors))
-        result = AddResult(snapshot.version, self.documents, self.replaced, self.text_bytes)
+        result = AddResult(0, 0, 0, 0)
+
+        def change(latest: Manifest) -> Manifest:
+            nonlocal result
+            known = latest.requests.get(request_id) if request_id else None
+            if known is not None and known.sequence >= sequence:
+                result = AddResult(known.version, 0, 0, 0)
+                return latest
+            following, replaced = self._rebase(latest)
+            result = AddResult(latest.version + 1, self.documents, replaced, self.text_bytes)
+            return (
+                with_request(following, request_id, _advance(known, sequence, rejected, result))
+                if request_id
+                else following
+            )
+
+        self._store.commit(change, "ingest")
         self._closed.clear()
         return result
 
-    def _rebase(self, latest: Manifest, survivors: dict[tuple[str, frozenset[int]], Segment | None]) -> Manifest:
-        """What follows `latest` with these documents; `survivors` keeps rewritten segments between calls."""
-        known = {segment.id for segment in self._base.segments}
-        present = {entry.id for entry in latest.segments}
-        for entry in latest.segments:
-            if entry.id not in known:
-                self._meet(self._store.open_segment(entry))
-        for segment_id in self._superseded:
-            if segment_id in known and segment_id not in present:
-                raise ConflictError(f"segment {segment_id}, with documents to replace, was rewritten by another writer")
-        theirs = [(s, self._superseded.get(s.id, set())) for s in map(self._store.open_segment, latest.segments)]
-        kept = []
-        for segment, rows in (*theirs, *zip(self._closed, self._superseded_here, strict=False)):
-            key = (segment.id, frozenset(rows))
-            if rows and key not in survivors:
-                survivors[key] = rewrite_without(self._root, segment, rows)
-            survivor = survivors[key] if rows else segment
-            if survivor is not None:
-                kept.append(segment_entry(survivor))
-        before = sum(entry.documents for entry in latest.segments)
-        lost = before + self.documents - self.replaced - sum(entry.documents for entry in kept)
+    def _rebase(self, latest: Manifest) -> tuple[Manifest, int]:
+        """What follows `latest` with these documents, and how many documents they replace."""
+        mine = [
+            (s, rows) for s, rows in zip(self._closed, self._superseded, strict=False) if len(rows) < s.num_documents
+        ]
+        snapshot = Snapshot(latest, self._store.files)
+        theirs = {segment.id: self._common(snapshot, segment, mine) for segment in snapshot.segments}
+        following = with_deleted(self._store.files, latest, theirs)
+        segments = (*following.segments, *(self._entry(segment, rows) for segment, rows in mine))
+        replaced = sum(map(len, theirs.values())) + sum(map(len, self._superseded))
+        lost = latest.live_documents + self.documents - replaced - sum(entry.live_documents for entry in segments)
         assert not lost, f"{lost} documents would be lost by this commit; this is a bug"
-        ids = {entry.id for entry in kept}
-        assert len(ids) == len(kept), "a segment would stand twice in a version; this is a bug"
-        indexes = {
-            name: replace(entry, parts={s: part for s, part in entry.parts.items() if s in ids})
-            for name, entry in latest.indexes.items()
-        }
-        return replace(latest, segments=tuple(kept), indexes=indexes)
+        assert len({entry.id for entry in segments}) == len(segments), "a segment would stand twice; this is a bug"
+        return dataclasses.replace(following, segments=segments), replaced
 
-    def _meet(self, other: Segment) -> None:
-        """Settle the doc_ids that a segment of another writer has in common with this one's."""
-        for mine in self._closed:
-            common = np.intersect1d(mine.doc_id_hashes, other.doc_id_hashes)
-            for row in np.flatnonzero(np.isin(mine.doc_id_hashes, common)):
-                doc_id = mine.doc_id(int(mine.lookup_rows[row]))
+    def _common(self, snapshot: Snapshot, other: Segment, mine: list[tuple[Segment, set[int]]]) -> Rows:
+        """The live rows of a segment of the store whose doc_ids this writer has too; it may have them if replacing."""
+        deletions = snapshot.deletions(other)
+        rows = []
+        for segment, superseded in mine:
+            for i in np.flatnonzero(np.isin(segment.doc_id_hashes, other.doc_id_hashes)):
+                row = int(segment.lookup_rows[i])
+                doc_id = segment.doc_id(row)
                 theirs = other.row_of(doc_id)
-                if theirs is None or theirs in self._superseded.get(other.id, ()):
+                if theirs is None or theirs in deletions or row in superseded:
                     continue
                 if not self._replace:
                     raise DuplicateDocumentError(f"doc_id {doc_id!r} was added by another writer meanwhile")
-                self._supersede(other.id, theirs)
+                rows.append(theirs)
+        return np.unique(np.array(rows, np.uint32))
+
+    def _entry(self, segment: Segment, superseded: set[int]) -> SegmentEntry:
+        """The line of a manifest for a segment that this writer made."""
+        entry = segment_entry(segment)
+        if not superseded:
+            return entry
+        tombstones, _ = write_tombstones(self._root, segment, superseded)
+        return dataclasses.replace(entry, deleted=tombstones)
 
     def __enter__(self) -> StoreWriter:
         return self
@@ -177,24 +194,23 @@ class StoreWriter:
 
 
 def segment_entry(segment: Segment) -> SegmentEntry:
-    """The line of a manifest for a segment."""
+    """The line of a manifest for a segment, with nothing deleted."""
     receipt = (segment.artefact.path / RECEIPT).read_bytes()
     return SegmentEntry(segment.id, segment.num_documents, segment.text_bytes, checksum_bytes(receipt))
 
 
-def rewrite_without(root: Path, segment: Segment, rows: set[int]) -> Segment | None:
-    """A new segment with the documents of `segment` but those rows; None where nothing is left."""
-    writer = SegmentWriter(root)
-    try:
-        for document in _documents_without(segment, rows):
-            writer.append(*encode_document(document))
-        if not writer.num_documents:
-            return None
-        artefact = writer.publish()
-    finally:
-        writer.discard()
-    return Segment(artefact.path, artefact.receipt)
+def _advance(known: RequestEntry | None, sequence: int, rejected: int, result: AddResult) -> RequestEntry:
+    """What is remembered of a request after a further commit."""
+    before = known or RequestEntry(0, 0)
+    return RequestEntry(
+        sequence,
+        result.version,
+        before.documents + result.documents,
+        before.replaced + result.replaced,
+        before.rejected + rejected,
+        before.text_bytes + result.text_bytes,
+    )
 
 
-def _documents_without(segment: Segment, rows: set[int]) -> Iterator[Document]:
-    return (segment.document(row) for row in range(segment.num_documents) if row not in rows)
+def _duplicate(doc_id: str, place: str) -> DuplicateDocumentError:
+    return DuplicateDocumentError(f"doc_id {doc_id!r} is already {place}; use --replace to replace it")

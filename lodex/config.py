@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, NonNegativeFloat, PositiveFloat, PositiveInt, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
@@ -36,6 +36,10 @@ class Limits(BaseModel, extra="forbid", frozen=True):
     max_page_size: PositiveInt = Field(default=1000, description="items of a page")
     max_context_tokens: PositiveInt = Field(default=1000, description="tokens of text on each side of a match")
     max_text_bytes: PositiveInt = Field(default=1 << 20, description="UTF-8 bytes of one text of a request")
+    max_document_bytes: PositiveInt = Field(default=16 << 20, description="UTF-8 bytes of one document")
+    max_ingest_documents: PositiveInt = Field(
+        default=10_000, description="documents of one batch of an ingest, or of one deletion"
+    )
     max_generate_prompts: PositiveInt = Field(default=64, description="prompts of one Generate or Ask")
     max_generated_tokens: PositiveInt = Field(default=4096, description="tokens of one continuation")
     max_rerank_queries: PositiveInt = Field(default=64, description="queries of one Rerank")
@@ -71,6 +75,20 @@ class ServeSettings(BaseSettings):
     rerankers: dict[str, Path] = Field(default_factory=dict, description="folder of each further reranker, by its name")
     reranker: str = Field(default="lodex-mini-rerank", description="reranker that an empty model name stands for")
     load_models: bool = Field(default=False, description="load the models at start, not at their first request")
+    store_root: Path | None = Field(
+        default=None, description="folder whose stores are served, in which clients may create and delete stores"
+    )
+    import_roots: tuple[Path, ...] = Field(
+        default=(), description="folders from which clients may have files imported; none unless set"
+    )
+    read_only: bool = Field(default=False, description="refuse every write")
+    maintain: bool = Field(default=True, description="build what indexes lack, and compact, as documents come")
+    maintain_interval_s: PositiveFloat = Field(
+        default=1.0, description="time between two looks for versions that other processes published"
+    )
+    verify: Literal["light", "on-read"] = Field(
+        default="light", description="which files are checked whole before they are read: small ones, or all (on-read)"
+    )
     workers: PositiveInt = Field(
         default_factory=lambda: max(2, os.cpu_count() or 1), description="threads for index look-ups"
     )

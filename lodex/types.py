@@ -461,7 +461,10 @@ class IndexInfo:
 
 @dataclass(frozen=True, slots=True)
 class StoreInfo:
-    """One version of a store: how much is in it, and its indexes by name."""
+    """One version of a store: how much is in it, and its indexes by name.
+
+    `deleted_documents` are those whose bytes are still there.
+    """
 
     name: str
     version: int
@@ -469,6 +472,8 @@ class StoreInfo:
     text_bytes: int
     segments: int
     indexes: tuple[IndexInfo, ...] = ()
+    deleted_documents: int = 0
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,11 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
-from typing import Any, NoReturn, TypeAlias, TypeVar
+from typing import Any, NoReturn, Self, TypeAlias, TypeVar
 
 import grpc
+import grpc.aio
+from google.protobuf.message import Message
 from google.rpc import status_pb2
 
 from lodex.config import ServeSettings
@@ -44,11 +46,11 @@ class Adapter(grpc.GenericRpcHandler):
 
     def _handler(self, rpc: Rpc) -> Handler:
         if rpc.method.client_streaming:
-            # None of these is built yet. A stream handler may refuse before it has read a message.
-            async def refuse(messages: AsyncIterator[bytes], context: Any) -> None:
-                await self._stream(rpc, b"", context)
 
-            return grpc.stream_stream_rpc_method_handler(refuse)
+            async def converse(messages: AsyncIterator[bytes], context: Any) -> None:
+                await self._converse(rpc, context)
+
+            return grpc.stream_stream_rpc_method_handler(converse)
 
         if rpc.method.server_streaming:
 
@@ -81,17 +83,35 @@ class Adapter(grpc.GenericRpcHandler):
 
         await self._attend(rpc, context, answer)
 
-    async def _attend(self, rpc: Rpc, context: Any, answer: Callable[[ServedCall], Awaitable[T]]) -> T:
-        """Do what `answer` does with a call, while somebody waits; abort with the status of its error."""
+    async def _converse(self, rpc: Rpc, context: Any) -> None:
+        """Read the messages of a caller and write those of the answer; the caller may be slow, but not silent."""
+        idle_s = self._settings.limits.default_deadline_s
+
+        async def answer(call: ServedCall) -> None:
+            incoming = IncomingMessages(rpc, context, idle_s)
+            async with incoming as requests, aclosing(rpc.converse(requests, call)) as messages:
+                async for message in messages:
+                    await context.write(self._within_limit(message.SerializeToString()))
+
+        await self._attend(rpc, context, answer, may_last=True)
+
+    async def _attend(
+        self, rpc: Rpc, context: Any, answer: Callable[[ServedCall], Awaitable[T]], *, may_last: bool = False
+    ) -> T:
+        """Do what `answer` does with a call, while somebody waits; abort with the status of its error.
+
+        A call without a deadline gets that of the server, unless it `may_last`.
+        """
         remaining_s = context.time_remaining()
         patience_s = self._settings.limits.default_deadline_s if remaining_s is None else remaining_s
-        call = ServedCall(self._workers, time.monotonic() + patience_s)
+        is_endless = may_last and remaining_s is None
+        call = ServedCall(self._workers, None if is_endless else time.monotonic() + patience_s)
         self._at_work += 1
         try:
             if self._at_work > self._settings.limits.max_concurrent_requests:
                 raise ResourceExhaustedError(f"the server is at work on {self._at_work - 1} requests, its limit")
             # grpc itself cancels what outlives the deadline of a client.
-            async with asyncio.timeout(patience_s if remaining_s is None else None):
+            async with asyncio.timeout(patience_s if remaining_s is None and not may_last else None):
                 return await answer(call)
         except asyncio.CancelledError:
             call.give_up()
@@ -114,6 +134,41 @@ class Adapter(grpc.GenericRpcHandler):
                 f"the reply has {len(reply)} bytes, a message has at most {limit}: ask for fewer items at once"
             )
         return reply
+
+
+class IncomingMessages:
+    """The messages of a caller who streams. One who is silent for `idle_s` is not waited for any longer."""
+
+    def __init__(self, rpc: Rpc, context: Any, idle_s: float) -> None:
+        self._rpc = rpc
+        self._context = context
+        self._idle_s = idle_s
+        self._heard = time.monotonic()
+        self._reading: asyncio.Future[Any] | None = None
+
+    async def receive(self, timeout_s: float | None = None) -> Message | None:
+        """The next message, None at the end; TimeoutError, or DeadlineExceededError for one who is silent too long."""
+        if self._reading is None:
+            self._reading = asyncio.ensure_future(self._context.read())
+        left_s = self._heard + self._idle_s - time.monotonic()
+        # A read that is given up would lose its message, so it goes on until the next call.
+        done, _ = await asyncio.wait({self._reading}, timeout=left_s if timeout_s is None else min(timeout_s, left_s))
+        if not done:
+            if time.monotonic() - self._heard >= self._idle_s:
+                raise DeadlineExceededError(f"no message came for {self._idle_s} s")
+            raise TimeoutError
+        data = self._reading.result()
+        self._reading = None
+        self._heard = time.monotonic()
+        return None if data is grpc.aio.EOF else self._rpc.parse(data)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait({self._reading})
 
 
 async def abort(context: Any, status: status_pb2.Status) -> NoReturn:

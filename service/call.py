@@ -6,9 +6,13 @@ import asyncio
 import functools
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from lodex.errors import CancelledError, DeadlineExceededError
+from lodex.index.store import Store
 from lodex.service.workers import Workers
 
 T = TypeVar("T")
@@ -17,10 +21,19 @@ Q = TypeVar("Q")
 R = TypeVar("R")
 
 
+@dataclass(frozen=True, slots=True)
+class ReadVersion:
+    """A version of a store that a request reads, and whether it asked for this very one."""
+
+    store: Store
+    version: int
+    is_pinned: bool
+
+
 class Call:
     """What a handler knows of the request beside its message. This one does its work at once, in the caller's thread.
 
-    A handler awaits nothing but `run`, so a coroutine that is driven with this class never suspends
+    A handler awaits nothing but `run` and `wait`, so a coroutine that is driven with this class never suspends
     (`run_inline`). `deadline` is an instant of `time.monotonic`.
     """
 
@@ -29,6 +42,7 @@ class Call:
         self.begun_ns = time.perf_counter_ns()
         self.queue_ns = 0
         self.compute_ns = 0
+        self.reads: list[ReadVersion] = []
         self._given_up = False
 
     @property
@@ -47,18 +61,40 @@ class Call:
         if self.deadline is not None and time.monotonic() > self.deadline:
             raise DeadlineExceededError("the deadline of the request has passed")
 
-    async def run(self, work: Callable[..., T], *args: Any, model: str = "") -> T:
-        """Do `work(*args)` where such work belongs: on the thread of a `model`, or among the others."""
+    async def run(self, work: Callable[..., T], *args: Any, model: str = "", writes: str = "") -> T:
+        """Do `work(*args)` where such work belongs: on the thread of a `model`, of a store's `writes`, or others."""
         return self._timed(time.perf_counter_ns(), work, args)
+
+    async def wait(self, future: Future[Any], timeout_s: float | None) -> bool:
+        """Whether a future was done in time; no thread of the server waits for it."""
+        return bool(wait([future], timeout_s).done)
 
     def _timed(self, queued_ns: int, work: Callable[..., T], args: tuple[Any, ...]) -> T:
         begun_ns = time.perf_counter_ns()
         self.queue_ns += begun_ns - queued_ns
         self.check()
+        token = _AT_WORK.set(self)
         try:
             return work(*args)
         finally:
+            _AT_WORK.reset(token)
             self.compute_ns += time.perf_counter_ns() - begun_ns
+
+
+_AT_WORK: ContextVar[Call | None] = ContextVar("lodex_call_at_work", default=None)
+
+
+def note_read(store: Store, version: int, is_pinned: bool) -> None:
+    """Tell the request at work in this thread, if any, which version it reads."""
+    call = _AT_WORK.get()
+    if call is not None:
+        call.reads.append(ReadVersion(store, version, is_pinned))
+
+
+def tell_cost(info: Any, call: Call) -> None:
+    """Write into the `ReplyInfo` of a reply what the request has cost."""
+    timing = info.timing
+    timing.queue_ns, timing.compute_ns, timing.total_ns = call.queue_ns, call.compute_ns, call.elapsed_ns
 
 
 class ServedCall(Call):
@@ -68,12 +104,22 @@ class ServedCall(Call):
         super().__init__(deadline)
         self._workers = workers
 
-    async def run(self, work: Callable[..., T], *args: Any, model: str = "") -> T:
+    async def run(self, work: Callable[..., T], *args: Any, model: str = "", writes: str = "") -> T:
         """Do `work(*args)` on a thread. Given up before, it never begins; at work, it stops at its next check."""
         queued_ns = time.perf_counter_ns()
-        executor = self._workers.for_model(model) if model else self._workers.pool
+        executor = self._executor(model, writes)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(executor, self._timed, queued_ns, work, args)
+
+    async def wait(self, future: Future[Any], timeout_s: float | None) -> bool:
+        """Whether a future was done in time; the event loop goes on meanwhile."""
+        done, _ = await asyncio.wait([asyncio.wrap_future(future)], timeout=timeout_s)
+        return bool(done)
+
+    def _executor(self, model: str, writes: str) -> ThreadPoolExecutor:
+        if model:
+            return self._workers.for_model(model)
+        return self._workers.for_writes(writes) if writes else self._workers.pool
 
 
 def looks_up(method: Callable[[H, Q, Call], R]) -> Callable[[H, Q, Call], Awaitable[R]]:

@@ -17,30 +17,38 @@ from lodex.v1 import common_pb2, datastore_pb2
 _DATA_TYPES = {2: common_pb2.DATA_TYPE_UINT16, 4: common_pb2.DATA_TYPE_UINT32}
 
 
-def describe_store(view: View, store: Store) -> datastore_pb2.Store:
-    """One version of a store, with its indexes by name."""
+def describe_store(view: View, store: Store, read_only: bool = False) -> datastore_pb2.Store:
+    """One version of a store, with its indexes by name. `read_only` says that it is not written here."""
     manifest = view.snapshot.manifest
     message = datastore_pb2.Store(
         name=view.store,
         version=manifest.version,
         documents=len(view.snapshot),
-        text_bytes=sum(segment.text_bytes for segment in manifest.segments),
+        text_bytes=manifest.live_text_bytes,
+        deleted_documents=manifest.deleted_documents,
         segments=len(manifest.segments),
         indexes=[describe_index(view, name) for name in sorted(manifest.indexes)],
-        read_only=True,
+        read_only=read_only,
         format_version=FORMAT_VERSION,
     )
-    message.publish_time.FromNanoseconds(manifest_path(store.path, manifest.version).stat().st_mtime_ns)
+    # Format 1 had no times.
+    time_ns = manifest.time_ns or manifest_path(store.path, manifest.version).stat().st_mtime_ns
+    message.publish_time.FromNanoseconds(time_ns)
     return message
 
 
 def describe_index(view: View, name: str) -> datastore_pb2.Index:
-    """An index of a store: what it is, how far it is built, and how large."""
+    """An index of a store, by its name or an alias: what it is, how far it is built, and how large.
+
+    Its entries and bytes are those of its files, which hold deleted documents too.
+    """
     entry = view.index(name)
+    name = view.snapshot.resolve(name)
     parts = [part for _, part in view.snapshot.parts(name) if part is not None]
     index = datastore_pb2.Index(
         name=name,
         kind=entry.kind,
+        aliases=sorted(alias for alias, index in view.snapshot.manifest.aliases.items() if index == name),
         config_json=json.dumps(dict(entry.config), sort_keys=True),
         segments_ok=len(parts),
         segments_total=len(view.snapshot.segments),

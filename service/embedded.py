@@ -13,10 +13,11 @@ from typing import Any, Self, TypeVar
 
 from google.protobuf.message import Message
 
-from lodex.client import Client, StoreView
+from lodex.client import Client, IngestResult, StoreView
 from lodex.config import Limits
-from lodex.errors import LodexError, UnimplementedError
-from lodex.index.store import Store
+from lodex.errors import InvalidArgumentError, LodexError
+from lodex.index.history import version_of_tag
+from lodex.index.store import VERIFY_LIGHT, Store
 from lodex.index.writer import AddResult
 from lodex.service.application import Application
 from lodex.service.call import Call
@@ -51,13 +52,27 @@ class EmbeddedTransport:
     ) -> Generator[Message, None, None]:
         """Answer a request with messages, each made when it is asked for. Closing the iterator ends the work."""
         call = Call(None if timeout_s is None else time.monotonic() + timeout_s)
-        if not isinstance(request, Message):
-            raise UnimplementedError(f"lodex.v1.{service}/{method} is promised by the protocol and not built yet")
+        rpc = self._application.rpcs[service, method]
         with _defects_as_errors():
-            yield from iterate_inline(self._application.rpcs[service, method].stream(request, call))
+            if isinstance(request, Message):
+                yield from iterate_inline(rpc.stream(request, call))
+            else:
+                yield from iterate_inline(rpc.converse(InlineRequests(request), call))
 
     def close(self) -> None:
-        """Nothing is held beyond the process's own memory."""
+        """End the jobs of this process."""
+        self._application.close()
+
+
+class InlineRequests:
+    """The messages of a caller in this thread: each is there when it is asked for."""
+
+    def __init__(self, messages: Iterator[Message]) -> None:
+        self._messages = messages
+
+    async def receive(self, timeout_s: float | None = None) -> Message | None:
+        """The next message, None at the end."""
+        return next(self._messages, None)
 
 
 @contextmanager
@@ -128,6 +143,20 @@ class OpenStore(StoreView):
         build_with(self.store, builders)
         return result
 
+    def upsert(self, documents: Iterable[Document]) -> AddResult:  # type: ignore[override]  # one version, as `add`
+        """Add documents in the place of those with their doc_ids, if any; otherwise as `add`."""
+        return self.add(documents, replace=True)
+
+    def ingest(self, documents: Iterable[Document], **options: Any) -> IngestResult:
+        """Add documents as they come, in as many versions as it takes, then bring the indexes up to date.
+
+        Bad documents are left out and told; see `Client.ingest`.
+        """
+        builders = index_builders(self.store, self._models, self._language_models)
+        result = super().ingest(documents, **options)
+        build_with(self.store, builders)
+        return result
+
     def close(self) -> None:
         """Let go of the client. Files close when nothing refers to them any more."""
         self.client.close()
@@ -144,17 +173,28 @@ def open_store(
     name: str = "",
     *,
     create: bool = False,
+    version: int | None = None,
+    tag: str | None = None,
+    verify: str = VERIFY_LIGHT,
     models: Mapping[str, Path] | None = None,
     language_models: Mapping[str, Path] | None = None,
     rerankers: Mapping[str, Path] | None = None,
 ) -> OpenStore:
-    """Open the store at `path` in this process; with `create`, make it where there is none.
+    """Open the store at `path` in this process; with `create`, make it where there is none. `verify` as `Store.open`.
+
+    With a `version`, or the `tag` of one, it is only read, and is as it was then.
 
     `name` is what it is called in answers: by default the name of its folder, in lower case and hyphens. `models` are
     folders of embedders by name, for dense indexes that were built with others than the packaged ones;
     `language_models` and `rerankers` are folders of further ones by name.
     """
-    store = Store.open_or_create(path) if create else Store.open(path)
+    if (create, version, tag).count(None) + (not create) < 2:
+        raise InvalidArgumentError(
+            "a store is opened with create, at a version or by a tag: one of the three", "version"
+        )
+    if tag is not None:
+        version = version_of_tag(Path(path), tag)
+    store = Store.open_or_create(path, verify) if create else Store.open(path, version, verify)
     called = name or _name_of(Path(path))
     return OpenStore(store, called, Models(models), LanguageModels(language_models), Rerankers(rerankers))
 

@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING
 
 from lodex.embed.registry import DEFAULT_ENCODER
 from lodex.errors import FailedPreconditionError, FingerprintMismatchError
-from lodex.index.build import Builder, build_index
+from lodex.index.build import Builder, build_indexes
 from lodex.index.dense_build import IVF_FROM, DenseBuilder, read_encoder
+from lodex.index.job_report import JobReport
 from lodex.index.knn_build import LISTS_FROM, KnnBuilder, read_source
 from lodex.index.knn_files import KeySource
-from lodex.index.manifest import IndexEntry, read_manifest
+from lodex.index.manifest import IndexEntry, is_removed, read_manifest, versions
 from lodex.index.passages import DEFAULT_CHUNKING, PassagesBuilder
 from lodex.index.snapshot import Snapshot
 from lodex.index.store import Store
 from lodex.index.suffix import SuffixBuilder
 from lodex.index.tokenizer import DEFAULT_TOKENIZER, Tokenizer
 from lodex.index.tokens import TokensBuilder
+from lodex.index.worker_pool import WorkerPool
 from lodex.lm.registry import DEFAULT_LANGUAGE_MODEL, load_language_model
 from lodex.service.language_models import LanguageModels
 from lodex.service.models import Models
@@ -57,17 +59,32 @@ class IndexStatus:
         return self.segments_ok == self.segments_total
 
 
-def build_passages(store: Store, chunking: str = DEFAULT_CHUNKING, progress: Progress | None = None) -> Snapshot:
+def build_passages(
+    store: Store,
+    chunking: str = DEFAULT_CHUNKING,
+    progress: Progress | None = None,
+    *,
+    workers: int = 1,
+    report: JobReport | None = None,
+) -> Snapshot:
     """Cut every document into passages; the index is called after the chunking."""
-    return build_index(store, chunking, PassagesBuilder(chunking), progress)
+    build_with(store, {chunking: PassagesBuilder(chunking)}, progress, workers=workers, report=report)
+    return store.snapshot()
 
 
 def build_suffix_index(
-    store: Store, tokenizer: str = DEFAULT_TOKENIZER, name: str = "suffix", progress: Progress | None = None
+    store: Store,
+    tokenizer: str = DEFAULT_TOKENIZER,
+    name: str = "suffix",
+    progress: Progress | None = None,
+    *,
+    workers: int = 1,
+    report: JobReport | None = None,
 ) -> Snapshot:
     """Encode every document as tokens, and sort the suffixes; the stream is called after the tokenizer."""
     loaded = Tokenizer.load(tokenizer)
-    build_with(store, {loaded.name: TokensBuilder(loaded), name: SuffixBuilder(loaded.name)}, progress)
+    builders: dict[str, Builder] = {loaded.name: TokensBuilder(loaded), name: SuffixBuilder(loaded.name)}
+    build_with(store, builders, progress, workers=workers, report=report)
     return store.snapshot()
 
 
@@ -79,6 +96,8 @@ def build_dense_index(
     progress: Progress | None = None,
     *,
     ivf_from: int = IVF_FROM,
+    workers: int = 1,
+    report: JobReport | None = None,
 ) -> Snapshot:
     """Cut every document into passages and embed them. `model` is a packaged embedder, or the folder of one.
 
@@ -88,7 +107,7 @@ def build_dense_index(
 
     encoder = load_encoder(model)
     dense = DenseBuilder(chunking, encoder.info, encoder.embed_passages, ivf_from=ivf_from)
-    build_with(store, {chunking: PassagesBuilder(chunking), name: dense}, progress)
+    build_with(store, {chunking: PassagesBuilder(chunking), name: dense}, progress, workers=workers, report=report)
     return store.snapshot()
 
 
@@ -101,6 +120,8 @@ def build_knn_index(
     progress: Progress | None = None,
     *,
     lists_from: int = LISTS_FROM,
+    workers: int = 1,
+    report: JobReport | None = None,
 ) -> Snapshot:
     """Keep the states of a language model over the token stream of its own tokenizer, which is built if missing.
 
@@ -111,10 +132,10 @@ def build_knn_index(
     from lodex.lm.states import KeyMaker  # torch is imported only where something is computed
 
     loaded = load_language_model(model)
-    stream, tokens = _stream_for(store, loaded)
+    stream, tokens = stream_for(store, loaded)
     keys = KeyMaker(loaded.decoder, window_tokens, stride_tokens)
     knn = KnnBuilder(stream, keys.source, keys, lists_from=lists_from)
-    build_with(store, {stream: tokens, name: knn}, progress)
+    build_with(store, {stream: tokens, name: knn}, progress, workers=workers, report=report)
     return store.snapshot()
 
 
@@ -132,6 +153,9 @@ def update_indexes(
     progress: Progress | None = None,
     models: Models | None = None,
     language_models: LanguageModels | None = None,
+    *,
+    workers: int = 1,
+    report: JobReport | None = None,
 ) -> tuple[str, ...]:
     """Build what any index lacks, with the configuration it has; returns the names of those that lacked something.
 
@@ -139,27 +163,44 @@ def update_indexes(
     built. Segments that others publish meanwhile are built too.
     """
     lacking = [status.name for status in index_status(store.snapshot()) if not status.is_complete]
-    return build_with(store, index_builders(store, models, language_models), progress) if lacking else ()
+    if not lacking:
+        return ()
+    builders = index_builders(store, models, language_models)
+    return build_with(store, builders, progress, workers=workers, report=report)
 
 
 def index_builders(
     store: Store, models: Models | None = None, language_models: LanguageModels | None = None
 ) -> dict[str, Builder]:
     """What builds each index of the store, dependencies first; FailedPreconditionError where something is not there."""
-    snapshot = store.snapshot()
     known = models or Models(), language_models or LanguageModels()
-    return {name: _builder_of(store, snapshot, name, *known) for name, _ in _dependencies_first(snapshot)}
+    return {name: index_builder(store, name, *known) for name, _ in _dependencies_first(store.snapshot())}
 
 
-def build_with(store: Store, builders: Mapping[str, Builder], progress: Progress | None = None) -> tuple[str, ...]:
-    """Build each index in turn, and again what other writers publish meanwhile; the names of those that lacked."""
+def index_builder(store: Store, name: str, models: Models, language_models: LanguageModels) -> Builder:
+    """What builds one index of the store; FailedPreconditionError where something is not there."""
+    return _builder_of(store, store.snapshot(), name, models, language_models)
+
+
+def build_with(
+    store: Store,
+    builders: Mapping[str, Builder],
+    progress: Progress | None = None,
+    *,
+    workers: int = 1,
+    report: JobReport | None = None,
+) -> tuple[str, ...]:
+    """Build indexes, and again what other writers publish meanwhile; the names of those that lacked something.
+
+    `workers` processes share the segments where a builder needs no model; `report` is told of every task.
+    """
     lacking = _lacking(store.snapshot(), builders)
-    for _ in range(_MAX_ROUNDS):
-        version = store.version
-        for name, builder in builders.items():
-            build_index(store, name, builder, progress)
-        if store.version == version or not _lacking(store.snapshot(), builders):
-            break
+    with WorkerPool(workers) as pool:
+        for _ in range(_MAX_ROUNDS):
+            version = store.version
+            build_indexes(store, builders, progress, pool=pool, report=report)
+            if store.version == version or not _lacking(store.snapshot(), builders):
+                break
     return lacking
 
 
@@ -221,7 +262,7 @@ def _load_same(wanted: KeySource, language_models: LanguageModels) -> LanguageMo
     return model
 
 
-def _stream_for(store: Store, model: LanguageModel) -> tuple[str, Builder]:
+def stream_for(store: Store, model: LanguageModel) -> tuple[str, Builder]:
     """The token stream that a language model reads, by its fingerprint, and what builds it."""
     snapshot = store.snapshot()
     info = model.info
@@ -244,7 +285,9 @@ def _tokenizer_of(store: Store, snapshot: Snapshot, name: str) -> Tokenizer:
 
     The name in the configuration is not looked for: a file or a hub may have another tokenizer by now.
     """
-    for version in range(snapshot.version, 0, -1):
+    for version in reversed(versions(store.path)):
+        if is_removed(store.path, version):
+            continue
         entry = read_manifest(store.path, version).indexes.get(name)
         if entry is not None and entry.parts:
             return open_tokenizer(store.snapshot(version), name)

@@ -6,14 +6,16 @@ import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
+from google.longrunning import operations_pb2
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
-from lodex.errors import InvalidArgumentError, UnimplementedError
-from lodex.service.call import Call
+from lodex.errors import DataLossError, InvalidArgumentError, NotFoundError, UnimplementedError
+from lodex.index.manifest import manifest_path
+from lodex.service.call import Call, ReadVersion, tell_cost
 from lodex.v1 import (
     admin_pb2,
     datastore_pb2,
@@ -27,11 +29,22 @@ from lodex.v1 import (
 Answer = Callable[[Any, Call], Awaitable[Message]]
 Stream = Callable[[Any, Call], AsyncGenerator[Message, None]]
 
+
+class Requests(Protocol):
+    """The messages of a caller who streams."""
+
+    async def receive(self, timeout_s: float | None = None) -> Any:
+        """The next message, None at the end of the stream. TimeoutError where none came in time."""
+        ...
+
+
 _FILES = (embedding_pb2, retrieval_pb2, ngram_pb2, language_model_pb2, rerank_pb2, datastore_pb2, admin_pb2)
 SERVICES: dict[str, ServiceDescriptor] = {
     name: service for file in _FILES for name, service in file.DESCRIPTOR.services_by_name.items()
 }
 """The seven services by their short names."""
+OPERATIONS = operations_pb2.DESCRIPTOR.services_by_name["Operations"]
+"""What awaits and cancels the operations that some of them start; it goes by its full name."""
 
 
 @dataclass(frozen=True)
@@ -57,49 +70,74 @@ class Rpc:
         """Answer a request and say in the reply what it cost; UnimplementedError where this is not built yet."""
         assert not self.method.server_streaming, "a stream was asked for one reply; this is a bug"
         answer: Any = self._built()
-        reply: Message = await answer(request, call)
+        try:
+            reply: Message = await answer(request, call)
+        except (NotFoundError, DataLossError) as error:
+            lost = _lost(call)
+            if lost is None:
+                raise
+            if lost.is_pinned:
+                raise NotFoundError(f"version {lost.version} of the store is not kept any more") from error
+            # The version was removed while it was read: nobody asked for this one, so the newest is as good.
+            call.reads.clear()
+            reply = await answer(request, call)
         info: Any = getattr(reply, "info", None)
         if info is not None:
-            _tell_cost(info, call)
+            tell_cost(info, call)
         return reply
 
     async def stream(self, request: Message, call: Call) -> AsyncGenerator[Message, None]:
         """Answer a request with messages as they come; what it cost is said in the one that has its `info` set.
 
-        UnimplementedError where this is not built yet, and for every RPC whose requests are a stream.
+        UnimplementedError where this is not built yet.
         """
         answer: Any = self._built()
         async with aclosing(answer(request, call)) as messages:
             async for message in messages:
                 if message.HasField("info"):
-                    _tell_cost(message.info, call)
+                    tell_cost(message.info, call)
+                yield message
+
+    async def converse(self, requests: Requests, call: Call) -> AsyncGenerator[Message, None]:
+        """Answer a stream of messages with another; UnimplementedError where this is not built yet."""
+        answer: Any = self._built()
+        async with aclosing(answer(requests, call)) as messages:
+            async for message in messages:
                 yield message
 
     def _built(self) -> Answer | Stream:
-        if self.answer is None or self.method.client_streaming:
+        if self.answer is None:
             raise UnimplementedError(f"{self.path[1:]} is promised by the protocol and not built yet")
         return self.answer
 
 
-def _tell_cost(info: Any, call: Call) -> None:
-    timing = info.timing
-    timing.queue_ns, timing.compute_ns, timing.total_ns = call.queue_ns, call.compute_ns, call.elapsed_ns
+def _lost(call: Call) -> ReadVersion | None:
+    """A version that a request read and that is not there any more."""
+    return next((read for read in call.reads if not manifest_path(read.store.path, read.version).exists()), None)
 
 
 def all_rpcs(handlers: Iterable[object]) -> dict[tuple[str, str], Rpc]:
     """Every method by (service, method).
 
-    A handler class is named after its service (NgramHandler), its methods in snake case after those of the service;
-    a method that no handler has is not built yet. One that streams is an asynchronous generator; like the others it
-    awaits nothing but its call.
+    A handler class is named after its service (NgramHandler) or has its name as `SERVICE`; its methods are those of the
+    service in snake case. Several may share a service. A method that no handler has is not built yet. One that streams
+    is an asynchronous generator; like the others it awaits nothing but its call, and the requests of its caller.
     """
-    by_service = {type(handler).__name__.removesuffix("Handler") + "Service": handler for handler in handlers}
-    assert by_service.keys() <= SERVICES.keys(), "a handler without a service; this is a bug"
+    by_service: dict[str, list[object]] = {}
+    for handler in handlers:
+        name = getattr(handler, "SERVICE", type(handler).__name__.removesuffix("Handler") + "Service")
+        by_service.setdefault(name, []).append(handler)
+    services = SERVICES | {OPERATIONS.full_name: OPERATIONS}
+    assert by_service.keys() <= services.keys(), "a handler without a service; this is a bug"
     return {
-        (service.name, method.name): Rpc(method, getattr(by_service.get(service.name), snake_case(method.name), None))
-        for service in SERVICES.values()
+        (name, method.name): Rpc(method, _method(by_service.get(name, ()), snake_case(method.name)))
+        for name, service in services.items()
         for method in service.methods
     }
+
+
+def _method(handlers: Iterable[object], name: str) -> Any:
+    return next((getattr(handler, name) for handler in handlers if hasattr(handler, name)), None)
 
 
 def snake_case(name: str) -> str:

@@ -26,8 +26,10 @@ from lodex.service.catalog import Catalog
 from lodex.service.language_models import LanguageModels
 from lodex.service.models import Models
 from lodex.service.rerankers import Rerankers
-from lodex.service.rpc import SERVICES
+from lodex.service.rpc import OPERATIONS, SERVICES
+from lodex.service.store_root import StoreRoot
 from lodex.service.workers import Workers
+from lodex.service.writing import WritePolicy
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +51,7 @@ class Server:
         self._application = application
         self._settings = settings
         self._workers = Workers(settings.workers)
+        application.index_models.queue_on(self._workers.for_model)
         self._health = health_aio.HealthServicer()
         key = settings.read_api_key()
         self._server = grpc.aio.server(
@@ -57,7 +60,7 @@ class Server:
         )
         self._server.add_generic_rpc_handlers((Adapter(application.rpcs.values(), self._workers, settings),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = [service.full_name for service in SERVICES.values()]
+        names = [service.full_name for service in (*SERVICES.values(), OPERATIONS)]
         reflection.enable_server_reflection([*names, HEALTH, reflection.SERVICE_NAME], self._server)
         self.address = ""
 
@@ -83,6 +86,10 @@ class Server:
             raise AlreadyExistsError(f"cannot listen on {wanted}: another server has it, or it is not ours") from error
         await self._set_health(_SERVING)
         await self._server.start()
+        if self._settings.maintain and not self._settings.read_only:
+            application.maintain(self._settings.maintain_interval_s)
+        self._loop = asyncio.get_running_loop()
+        application.access.on_failed.append(self._after_failed_write)
         self.address = self._settings.address(port)
         return self.address
 
@@ -95,8 +102,19 @@ class Server:
         self._application.state.draining = True
         await self._set_health(_NOT_SERVING)
         await asyncio.sleep(self._settings.drain_delay_s)
+        if self._application.maintenance is not None:
+            self._application.maintenance.stop()
         await self._server.stop(self._settings.drain_grace_s)
+        await asyncio.to_thread(self._application.close)
         await asyncio.to_thread(self._workers.close)
+
+    def _after_failed_write(self, store: str) -> None:
+        self._loop.call_soon_threadsafe(self._tell_failed_write)
+
+    def _tell_failed_write(self) -> None:
+        """Let probes see that a store cannot be written any more, until the server is started again."""
+        name = SERVICES["DatastoreService"].full_name
+        self._told = asyncio.ensure_future(self._health.set(name, _NOT_SERVING))
 
     async def _set_health(self, status: Any) -> None:
         await self._health.set("", status)
@@ -124,13 +142,17 @@ def serve_stores(
     where a flag was not given. `on_ready` receives the address once requests are answered.
     """
     settings = load_settings({**flags, "stores": _named(stores) or None})
-    if not settings.stores:
+    if not settings.stores and settings.store_root is None:
         raise InvalidArgumentError("nothing to serve: name a store, as NAME=FOLDER", "stores")
-    catalog = Catalog({name: Store.open(path) for name, path in settings.stores.items()})
+    catalog = Catalog({name: Store.open(path, verify=settings.verify) for name, path in settings.stores.items()})
+    if settings.store_root is not None:
+        for name, path in StoreRoot(settings.store_root).stores():
+            catalog.add(name, Store.open(path, verify=settings.verify))
     models = Models(settings.models, settings.model)
     language_models = LanguageModels(settings.language_models, settings.language_model)
     rerankers = Rerankers(settings.rerankers, settings.reranker)
-    application = Application(catalog, models, settings.limits, language_models, rerankers)
+    policy = WritePolicy.of(settings)
+    application = Application(catalog, models, settings.limits, language_models, rerankers, policy)
     with asyncio.Runner(loop_factory=_event_loop()) as runner:
         runner.run(_serve(application, settings, on_ready))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lodex.errors import FailedPreconditionError, InvalidArgumentError
+from lodex.errors import DataLossError, FailedPreconditionError, InvalidArgumentError
 from lodex.index.snapshot import Snapshot
 from lodex.index.tokenizer import Tokenizer
 from lodex.index.tokens import TokenStream
@@ -24,8 +24,16 @@ def stream_below(view: View, index: str, path: str = "index") -> str:
 
 
 def open_tokenizer(snapshot: Snapshot, stream: str) -> Tokenizer:
-    """The tokenizer of a token stream, from the copy that the stream keeps."""
-    for _, part in snapshot.parts(stream):
-        if part is not None:
-            return TokenStream(part).tokenizer
+    """The tokenizer of a token stream, from a copy that the stream keeps."""
+    damage: DataLossError | None = None
+    for segment in snapshot.segments:
+        try:
+            part = snapshot.part(stream, segment)
+            if part is not None:
+                return TokenStream(part).tokenizer
+        except DataLossError as error:
+            # Every part has a copy.
+            damage = damage or error
+    if damage is not None:
+        raise damage
     raise FailedPreconditionError(f"token stream {stream!r} has no tokens yet: the store is empty, or it is not built")

@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-FOUNDATION = {"errors", "types", "config"}
+FOUNDATION = {"errors", "types", "config", "filters", "filter_syntax"}
 # Each room may import itself, the foundation and these.
 MAY_IMPORT = {
     "errors": set(),
     "types": {"errors"},
+    "filters": {"errors"},
+    "filter_tokens": {"errors", "filters"},
+    "filter_syntax": {"errors", "filters", "filter_tokens"},
     "config": {"errors", "types"},
     "v1": set(),
     "kernels": FOUNDATION,

@@ -16,7 +16,7 @@ from pathlib import Path
 from lodex.errors import InputError, InvalidArgumentError
 from lodex.index.sources.fault import Fault
 from lodex.index.sources.html import read_html
-from lodex.index.sources.jsonl import STDIN, read_jsonl, read_stdin
+from lodex.index.sources.jsonl import STDIN, LineSpan, read_jsonl, read_stdin
 from lodex.index.sources.parquet import read_parquet
 from lodex.index.sources.python_docs import PYTHON_DOCS, PYTHON_SOURCE, python_docs, python_source
 from lodex.index.sources.reading import Item, Reader, Reading, Record, SourceFile, printable
@@ -43,11 +43,17 @@ STDIN_ARGUMENT = "-"
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One thing to read. `size_bytes` is None where it is not known before it is read."""
+    """One thing to read. `size_bytes` is None where it is not known before it is read.
+
+    `file` and `mtime_ns`, its time of change, are of inputs that are files; `lines` of a part of one.
+    """
 
     place: str
     size_bytes: int | None
     reader: Callable[[Reading], Iterator[Item]]
+    file: SourceFile | None = None
+    mtime_ns: int = 0
+    lines: LineSpan | None = None
 
     def read(self, reading: Reading) -> Iterator[Item]:
         """Its records and faults. Whatever ends the reading early is the last fault."""
@@ -142,7 +148,7 @@ class Inputs:
             yield unreadable(file.place, error)
             return
         if stat.S_ISREG(status.st_mode):
-            yield Input(file.place, status.st_size, partial(reader, file))
+            yield Input(file.place, status.st_size, partial(reader, file), file, status.st_mtime_ns)
         else:
             self.passed_over["special file"] += 1
 

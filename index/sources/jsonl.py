@@ -9,6 +9,8 @@ from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -18,9 +20,50 @@ from lodex.index.sources.fault import Fault
 from lodex.index.sources.reading import Item, Reading, Record, SourceFile, too_large
 
 _BUFFER_BYTES = 1 << 18
+_SCAN_BYTES = 1 << 20
 _CODECS = {".gz": "gzip", ".zst": "zstd"}
 
 STDIN = "stdin"
+
+
+@dataclass(frozen=True, slots=True)
+class LineSpan:
+    """Whole lines of a file: the bytes [begin, end), of which the first line has that number, from 1.
+
+    `end` is None where the lines go on to the end of the file, wherever that is by then.
+    """
+
+    begin: int
+    end: int | None
+    first_line: int
+
+
+def line_spans(path: Path, size_bytes: int, span_bytes: int) -> Iterator[LineSpan]:
+    """Cut a plain file of lines, of `size_bytes`, into spans of about `span_bytes`; OSError. Reads it once."""
+    begin, line = 0, 1
+    with path.open("rb", buffering=0) as raw, io.BufferedReader(raw, _SCAN_BYTES) as file:
+        while size_bytes - begin > span_bytes * 3 // 2:
+            newlines = 0
+            left = span_bytes
+            while left and (block := file.read(min(left, _SCAN_BYTES))):
+                newlines += block.count(b"\n")
+                left -= len(block)
+            while (rest := file.readline(_SCAN_BYTES)) and not rest.endswith(b"\n"):
+                pass
+            end = file.tell()
+            if end >= size_bytes:
+                break
+            yield LineSpan(begin, end, line)
+            begin, line = end, line + newlines + 1
+    yield LineSpan(begin, None, line)
+
+
+def read_jsonl_span(file: SourceFile, span: LineSpan, reading: Reading) -> Iterator[Item]:
+    """The documents of some lines of a plain `.jsonl` file, as `read_jsonl` gives them of the whole."""
+    with file.open(reading) as raw:
+        raw.limit(span.begin, span.end)
+        with io.BufferedReader(raw, _BUFFER_BYTES) as stream:
+            yield from read_json_lines(stream, file.name, file.place, reading, span.first_line)
 
 
 def read_jsonl(file: SourceFile, reading: Reading) -> Iterator[Item]:
@@ -39,15 +82,16 @@ def read_stdin(reading: Reading) -> Iterator[Item]:
     yield from read_json_lines(sys.stdin.buffer, STDIN, STDIN, reading)
 
 
-def read_json_lines(stream: BinaryIO, name: str, place: str, reading: Reading) -> Iterator[Item]:
+def read_json_lines(stream: BinaryIO, name: str, place: str, reading: Reading, first_line: int = 1) -> Iterator[Item]:
     """One record or fault for every line that is not blank.
 
     A line above the size limit is passed over in pieces, never held. InputError for a stream that breaks off, at that
     line, or has no lines.
     """
     limit = reading.max_document_bytes
-    number = 0
-    is_empty = True
+    number = first_line - 1
+    # Of a later part of a file nobody can say so.
+    is_empty = first_line == 1
     while True:
         number += 1
         try:

@@ -76,6 +76,12 @@ class MeteredFile(io.FileIO):
     def __init__(self, path: Path, advance: Callable[[int], object]) -> None:
         super().__init__(path)
         self._advance = advance
+        self._end: int | None = None
+
+    def limit(self, begin: int, end: int | None) -> None:
+        """Go to byte `begin`; `readinto`, through which buffers read, will find the file ended at `end`."""
+        self.seek(begin)
+        self._end = end
 
     def read(self, size: int | None = -1, /) -> Any:
         """Read up to `size` bytes."""
@@ -91,7 +97,10 @@ class MeteredFile(io.FileIO):
 
     def readinto(self, buffer: Any, /) -> int:
         """Fill `buffer`."""
-        count = super().readinto(buffer) or 0
+        view = memoryview(buffer).cast("B")
+        if self._end is not None:
+            view = view[: max(self._end - self.tell(), 0)]
+        count = super().readinto(view) or 0
         self._advance(count)
         return count
 

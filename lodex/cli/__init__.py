@@ -9,9 +9,11 @@ from lodex.errors import DataLossError, LodexError, MissingExtraError, Unavailab
 try:
     from lodex.cli import (
         convert,
+        documents,
         indexing,
         ingest,
         language_model,
+        maintenance,
         queries,
         rerank,
         serving,
@@ -29,11 +31,13 @@ except ModuleNotFoundError as error:
 __all__ = [
     "app",
     "convert",
+    "documents",
     "evaluation",
     "indexing",
     "ingest",
     "language_model",
     "main",
+    "maintenance",
     "queries",
     "rerank",
     "serving",

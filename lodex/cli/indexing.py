@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lodex.cli.app import app, plural, say
-from lodex.cli.progress import terminal_progress
+from lodex.cli.app import JsonFlag, app, plural, print_json, say
+from lodex.cli.job import LogJsonFlag, WorkersOption, job_progress, print_tasks, workers_of
 from lodex.cli.target import LanguageModelFolders, ModelFolders, named_folders, named_language_models
+from lodex.index.job_report import JobReport, KindSummary
 from lodex.index.store import Store
 
 index_app = typer.Typer(
@@ -25,31 +28,77 @@ TokenizerOption = Annotated[
 ]
 
 
-def _report(store: Store, name: str) -> None:
-    entry = store.snapshot().index(name)
-    say(f"{name}: {entry.kind} over {plural(len(entry.parts), 'segment')}, version {store.version}")
+@dataclass(frozen=True, slots=True)
+class BuiltIndex:
+    """An index after a build, and over how many segments it stands."""
+
+    name: str
+    kind: str
+    segments_ok: int
+    segments_total: int
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSummary:
+    """What a build did, for programs."""
+
+    version: int
+    indexes: tuple[BuiltIndex, ...]
+    tasks: tuple[KindSummary, ...]
+
+
+def _report(store: Store, names: Sequence[str], report: JobReport, as_json: bool) -> None:
+    """Say what was built, and by how many tasks."""
+    manifest = store.snapshot().manifest
+    built = tuple(
+        BuiltIndex(name, manifest.indexes[name].kind, len(manifest.indexes[name].parts), len(manifest.segments))
+        for name in names
+    )
+    if as_json:
+        print_json(BuildSummary(manifest.version, built, report.summary()))
+        return
+    for index in built:
+        say(f"{index.name}: {index.kind} over {plural(index.segments_ok, 'segment')}, version {manifest.version}")
+    print_tasks(report.summary())
 
 
 @index_app.command()
-def passages(store: StorePath, chunking: ChunkingOption = "180w") -> None:
+def passages(
+    store: StorePath,
+    chunking: ChunkingOption = "180w",
+    workers: WorkersOption = None,
+    as_json: JsonFlag = False,
+    log_json: LogJsonFlag = False,
+) -> None:
     """Cut the documents into passages."""
     from lodex.service.indexing import build_passages
 
     opened = Store.open(store)
-    with terminal_progress() as progress:
-        build_passages(opened, chunking, progress)
-    _report(opened, chunking)
+    report = JobReport()
+    with job_progress(log_json) as progress:
+        build_passages(opened, chunking, progress, workers=workers_of(workers), report=report)
+    _report(opened, [chunking], report, as_json)
 
 
 @index_app.command()
-def suffix(store: StorePath, tokenizer: TokenizerOption = "", name: NameOption = "suffix") -> None:
+def suffix(
+    store: StorePath,
+    tokenizer: TokenizerOption = "",
+    name: NameOption = "suffix",
+    workers: WorkersOption = None,
+    as_json: JsonFlag = False,
+    log_json: LogJsonFlag = False,
+) -> None:
     """Build a suffix array over the tokens: counts, probabilities, ∞-gram queries, documents."""
     from lodex.service.indexing import DEFAULT_TOKENIZER, build_suffix_index
 
     opened = Store.open(store)
-    with terminal_progress() as progress:
-        build_suffix_index(opened, tokenizer or DEFAULT_TOKENIZER, name, progress)
-    _report(opened, name)
+    report = JobReport()
+    with job_progress(log_json) as progress:
+        build_suffix_index(
+            opened, tokenizer or DEFAULT_TOKENIZER, name, progress, workers=workers_of(workers), report=report
+        )
+    _report(opened, [name], report, as_json)
 
 
 @index_app.command()
@@ -58,6 +107,9 @@ def dense(
     model: Annotated[str, typer.Option("--model", help="minilm, or the folder of an embedder.")] = "minilm",
     chunking: ChunkingOption = "180w",
     name: NameOption = "dense",
+    workers: WorkersOption = None,
+    as_json: JsonFlag = False,
+    log_json: LogJsonFlag = False,
 ) -> None:
     """Embed the passages and build a FAISS index over them."""
     from lodex.embed.registry import PACKAGED
@@ -65,9 +117,12 @@ def dense(
     from lodex.service.indexing import build_dense_index
 
     opened = Store.open(store)
-    with terminal_progress() as progress:
-        build_dense_index(opened, model, chunking, name, progress)
-    _report(opened, name)
+    report = JobReport()
+    with job_progress(log_json) as progress:
+        build_dense_index(opened, model, chunking, name, progress, workers=workers_of(workers), report=report)
+    _report(opened, [name], report, as_json)
+    if as_json:
+        return
     parts = [part for _, part in opened.snapshot().parts(name) if part is not None]
     total = sum(part.receipt.rows for part in parts)
     truncated = sum(part.receipt.details["truncated"] for part in parts)
@@ -90,6 +145,9 @@ def knn(
     stride: Annotated[
         int | None, typer.Option("--stride", help="Tokens from one window to the next. Default: half a window.")
     ] = None,
+    workers: WorkersOption = None,
+    as_json: JsonFlag = False,
+    log_json: LogJsonFlag = False,
 ) -> None:
     """Keep a language model's state after every token: nearest neighbours for score, generate and ask."""
     from lodex.index.knn import KnnIndex
@@ -97,10 +155,13 @@ def knn(
     from lodex.service.indexing import build_knn_index
 
     opened = Store.open(store)
-    with terminal_progress() as progress:
-        snapshot = build_knn_index(opened, model, name, window, stride, progress)
-    _report(opened, name)
-    if not snapshot.segments:
+    report = JobReport()
+    with job_progress(log_json) as progress:
+        snapshot = build_knn_index(
+            opened, model, name, window, stride, progress, workers=workers_of(workers), report=report
+        )
+    _report(opened, [name], report, as_json)
+    if as_json or not snapshot.segments:
         return
     index = KnnIndex(snapshot, name)
     say(
@@ -114,7 +175,12 @@ def knn(
 
 @index_app.command()
 def update(
-    store: StorePath, model_folder: ModelFolders = None, language_model_folder: LanguageModelFolders = None
+    store: StorePath,
+    model_folder: ModelFolders = None,
+    language_model_folder: LanguageModelFolders = None,
+    workers: WorkersOption = None,
+    as_json: JsonFlag = False,
+    log_json: LogJsonFlag = False,
 ) -> None:
     """Bring every index of the store up to date with its documents."""
     from lodex.service.indexing import update_indexes
@@ -124,9 +190,9 @@ def update(
     models = Models(named_folders(model_folder))
     language_models = LanguageModels(named_language_models(language_model_folder))
     opened = Store.open(store)
-    with terminal_progress() as progress:
-        names = update_indexes(opened, progress, models, language_models)
-    for name in names:
-        _report(opened, name)
-    if not names:
+    report = JobReport()
+    with job_progress(log_json) as progress:
+        names = update_indexes(opened, progress, models, language_models, workers=workers_of(workers), report=report)
+    _report(opened, names, report, as_json)
+    if not names and not as_json:
         say("every index covers every segment")

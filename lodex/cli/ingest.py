@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from lodex.cli.app import JsonFlag, app, plural, print_json, say
-from lodex.cli.progress import terminal_progress
+from lodex.cli.job import LogJsonFlag, WorkersOption, job_progress, print_tasks, workers_of
 from lodex.errors import InvalidArgumentError
 from lodex.index.ingest import IngestSummary, OnError
 from lodex.index.ingest import ingest as ingest_inputs
@@ -50,9 +50,14 @@ def ingest(
     ] = False,
     max_document_bytes: Annotated[int, typer.Option(min=1, help="Refuse larger documents.")] = MAX_DOCUMENT_BYTES,
     segment_bytes: Annotated[int, typer.Option(min=1, help="Begin a new segment at this much text.")] = SEGMENT_BYTES,
+    workers: WorkersOption = None,
     as_json: JsonFlag = False,
+    log_json: LogJsonFlag = False,
 ) -> None:
-    """Add documents to a store as one new version: all of them, or none if one is bad."""
+    """Add documents to a store as one new version: all of them, or none if one is bad.
+
+    Run again after an interruption, it does not repeat what it had finished.
+    """
     fields = Fields(
         id=id_field,
         text=text_field,
@@ -62,7 +67,7 @@ def ingest(
         date=date_field,
         metadata=tuple(metadata_field) if metadata_field else None,
     )
-    with _opened(store) as opened, terminal_progress() as progress:
+    with _opened(store) as opened, job_progress(log_json) as progress:
         summary = ingest_inputs(
             opened,
             inputs,
@@ -72,6 +77,7 @@ def ingest(
             max_document_bytes=max_document_bytes,
             segment_bytes=segment_bytes,
             progress=progress,
+            workers=workers_of(workers),
         )
     if as_json:
         print_json(summary)
@@ -119,6 +125,8 @@ def _print(summary: IngestSummary) -> None:
     )
     if summary.replaced:
         say(f"replaced {plural(summary.replaced, 'document')}")
+    if sum(kind.done + kind.skipped for kind in summary.tasks) > 1:
+        print_tasks(summary.tasks)
     for skipped in summary.skipped:
         print(f"skipped {skipped.count:,}: {skipped.fault}", file=sys.stderr)
         for example in skipped.examples:

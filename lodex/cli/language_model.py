@@ -14,7 +14,15 @@ import typer
 
 from lodex.cli.app import JsonFlag, app, plural, print_json, print_table, read_text, say
 from lodex.cli.queries import IndexOption, TokensFlag, read_query, report, update_command
-from lodex.cli.target import AddressOption, ApiKeyFile, LanguageModelFolders, ModelFolders, StoreOption, connect
+from lodex.cli.target import (
+    AddressOption,
+    ApiKeyFile,
+    LanguageModelFolders,
+    ModelFolders,
+    StoreOption,
+    VerifyOption,
+    connect,
+)
 from lodex.errors import InvalidArgumentError, LodexError
 from lodex.types import (
     Citation,
@@ -88,6 +96,7 @@ def score(
     infgram_single_weight: SingleWeight = None,
     address: AddressOption = "",
     store: StoreOption = "",
+    verify: VerifyOption = "light",
     api_key_file: ApiKeyFile = None,
     language_model_folder: LanguageModelFolders = None,
     as_json: JsonFlag = False,
@@ -101,7 +110,10 @@ def score(
     near = _knn(store, knn, knn_index, knn_weight, knn_k, knn_temperature)
     longest = _infgram(store, infgram, infgram_index, infgram_weight, infgram_single_weight)
     needs_store = bool(near or longest)
-    with connect(address, store, api_key_file, None, language_model_folder, needs_store=needs_store) as (client, name):
+    with connect(address, store, api_key_file, None, language_model_folder, needs_store=needs_store, verify=verify) as (
+        client,
+        name,
+    ):
         answers = client.score(
             texts,
             model=model,
@@ -144,6 +156,7 @@ def generate(
     infgram_single_weight: SingleWeight = None,
     address: AddressOption = "",
     store: StoreOption = "",
+    verify: VerifyOption = "light",
     api_key_file: ApiKeyFile = None,
     language_model_folder: LanguageModelFolders = None,
     as_json: JsonLines = False,
@@ -152,7 +165,10 @@ def generate(
     near = _knn(store, knn, knn_index, knn_weight, knn_k, knn_temperature)
     longest = _infgram(store, infgram, infgram_index, infgram_weight, infgram_single_weight)
     needs_store = bool(near or longest)
-    with connect(address, store, api_key_file, None, language_model_folder, needs_store=needs_store) as (client, name):
+    with connect(address, store, api_key_file, None, language_model_folder, needs_store=needs_store, verify=verify) as (
+        client,
+        name,
+    ):
         events = client.generate(
             [read_query(prompt, tokens, "prompt")],
             sampling=Sampling(max_tokens, temperature, top_p, top_k, seed, tuple(stop or ())),
@@ -192,13 +208,14 @@ def ask(
     infgram_single_weight: SingleWeight = None,
     address: AddressOption = "",
     store: StoreOption = "",
+    verify: VerifyOption = "light",
     api_key_file: ApiKeyFile = None,
     model_folder: ModelFolders = None,
     language_model_folder: LanguageModelFolders = None,
     as_json: JsonLines = False,
 ) -> None:
     """Answer a question from passages of a store, printed as it is made, with its sources."""
-    with connect(address, store, api_key_file, model_folder, language_model_folder) as (client, name):
+    with connect(address, store, api_key_file, model_folder, language_model_folder, verify=verify) as (client, name):
         events = client.ask(
             name,
             [question],

@@ -30,6 +30,7 @@ def terminal_progress() -> Iterator[Progress]:
         _AmountColumn(),
         _RateColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
+        _TasksColumn(),
     )
     with Bars(*columns, console=Console(stderr=True)) as bars:
         yield _TerminalProgress(bars)
@@ -45,6 +46,7 @@ class _TerminalProgress:
         self._bars = bars
         self._task: TaskID | None = None
         self._label = ""
+        self._tasks = ""
         self._pending = 0
         self._reported = 0.0
 
@@ -52,7 +54,7 @@ class _TerminalProgress:
         """Draw a bar."""
         if self._task is not None and self._label == label:
             self._bars.remove_task(self._task)
-        self._task = self._bars.add_task(label, total=total, unit=unit)
+        self._task = self._bars.add_task(label, total=total, unit=unit, tasks=self._tasks)
         self._label = label
         self._pending = 0
         self._reported = time.monotonic()
@@ -63,9 +65,16 @@ class _TerminalProgress:
         if time.monotonic() - self._reported >= _REPORT_INTERVAL_S:
             self._report()
 
+    def tasks(self, done: int, total: int | None) -> None:
+        """Show how many tasks have ended, unless there is but one."""
+        self._tasks = f"{done:,} of {total:,} tasks" if (total or 0) > 1 else f"{done:,} tasks" if done > 1 else ""
+        if self._task is not None and done:
+            self._bars.update(self._task, tasks=self._tasks)
+
     def finish(self) -> None:
         """Stop the clock of the bar, which stays."""
         self._report()
+        self._tasks = ""
         if self._task is not None:
             self._bars.stop_task(self._task)
 
@@ -98,3 +107,11 @@ class _RateColumn(ProgressColumn):
         if not rate:
             return Text("")
         return Text(f"{filesize.decimal(int(rate))}/s" if task.fields["unit"] == "bytes" else f"{rate:,.0f}/s")
+
+
+class _TasksColumn(ProgressColumn):
+    """`3 of 8 tasks`, where a phase has several."""
+
+    def render(self, task: Task) -> Text:
+        """The text of one bar."""
+        return Text(task.fields["tasks"])

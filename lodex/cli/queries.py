@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from lodex.cli.app import JsonFlag, app, plural, print_json, print_table, say
-from lodex.cli.target import AddressOption, ApiKeyFile, ModelFolders, StoreOption, connect
+from lodex.cli.target import AddressOption, ApiKeyFile, ModelFolders, StoreOption, VerifyOption, connect
 from lodex.errors import InvalidArgumentError, LodexError
 from lodex.types import (
     Answers,
@@ -83,12 +83,13 @@ def search(
     exact: Annotated[bool, typer.Option(help="Search every vector.")] = False,
     address: AddressOption = "",
     store: StoreOption = "",
+    verify: VerifyOption = "light",
     api_key_file: ApiKeyFile = None,
     model_folder: ModelFolders = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Find passages by meaning."""
-    with connect(address, store, api_key_file, model_folder) as (client, name):
+    with connect(address, store, api_key_file, model_folder, verify=verify) as (client, name):
         answers = client.search(name, query, k=k, index=index, nprobe=nprobe, exact=exact)
 
         def show(good: Sequence[tuple[int, Sequence[Hit]]]) -> None:
@@ -110,11 +111,12 @@ def count(
     index: IndexOption = None,
     address: AddressOption = "",
     store: StoreOption = "",
+    verify: VerifyOption = "light",
     api_key_file: ApiKeyFile = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Count how often an n-gram occurs."""
-    with connect(address, store, api_key_file) as (client, name):
+    with connect(address, store, api_key_file, verify=verify) as (client, name):
         queries = [read_query(text, tokens, "query") for text in query]
         answers = client.count(name, queries, literal=literal, index=index)
 
@@ -134,11 +136,12 @@ def prob(
     index: IndexOption = None,
     address: AddressOption = "",
     store: StoreOption = "",
+    verify: VerifyOption = "light",
     api_key_file: ApiKeyFile = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Give the probability of a continuation after exactly this prompt."""
-    with connect(address, store, api_key_file) as (client, name):
+    with connect(address, store, api_key_file, verify=verify) as (client, name):
         before, after = read_query(prompt, tokens, "prompt"), read_query(continuation, tokens, "continuation")
         answers = client.prob(name, [before], [after], literal=literal, index=index)
 
@@ -162,11 +165,12 @@ def ntd(
     index: IndexOption = None,
     address: AddressOption = "",
     store: StoreOption = "",
+    verify: VerifyOption = "light",
     api_key_file: ApiKeyFile = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Show which tokens follow exactly this prompt."""
-    with connect(address, store, api_key_file) as (client, name):
+    with connect(address, store, api_key_file, verify=verify) as (client, name):
         answers = client.ntd(
             name,
             [read_query(prompt, tokens, "prompt")],
@@ -193,11 +197,12 @@ def infgram(
     index: IndexOption = None,
     address: AddressOption = "",
     store: StoreOption = "",
+    verify: VerifyOption = "light",
     api_key_file: ApiKeyFile = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Ask what follows the longest suffix of the prompt that occurs."""
-    with connect(address, store, api_key_file) as (client, name):
+    with connect(address, store, api_key_file, verify=verify) as (client, name):
         before = read_query(prompt, tokens, "prompt")
         if continuation is None:
             distributions = client.infgram_ntd(name, [before], top_k=top, literal=literal, index=index, texts=True)
@@ -236,11 +241,12 @@ def docs(
     index: IndexOption = None,
     address: AddressOption = "",
     store: StoreOption = "",
+    verify: VerifyOption = "light",
     api_key_file: ApiKeyFile = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Show the documents that hold an n-gram."""
-    with connect(address, store, api_key_file) as (client, name):
+    with connect(address, store, api_key_file, verify=verify) as (client, name):
         answers = client.search_docs(
             name,
             [read_query(query, tokens, "query")],
@@ -272,12 +278,13 @@ def embed(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Write the vectors to an .npy file, float32.")] = None,
     address: AddressOption = "",
     store: StoreOption = "",
+    verify: VerifyOption = "light",
     api_key_file: ApiKeyFile = None,
     model_folder: ModelFolders = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Embed texts with the default embedder of the server, minilm for a store on this machine, or with --model."""
-    with connect(address, store, api_key_file, model_folder) as (client, _):
+    with connect(address, store, api_key_file, model_folder, verify=verify) as (client, _):
         embeddings = client.embed(text, kind, model=model)
         if out is not None:
             import numpy as np

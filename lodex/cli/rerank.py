@@ -10,7 +10,15 @@ import typer
 
 from lodex.cli.app import JsonFlag, app, read_text, say
 from lodex.cli.queries import IndexOption, report, update_command
-from lodex.cli.target import AddressOption, ApiKeyFile, ModelFolders, RerankerFolders, StoreOption, connect
+from lodex.cli.target import (
+    AddressOption,
+    ApiKeyFile,
+    ModelFolders,
+    RerankerFolders,
+    StoreOption,
+    VerifyOption,
+    connect,
+)
 from lodex.errors import InvalidArgumentError
 from lodex.types import Hit, Ranking
 
@@ -30,6 +38,7 @@ def rerank(
     index: IndexOption = None,
     address: AddressOption = "",
     store: StoreOption = "",
+    verify: VerifyOption = "light",
     api_key_file: ApiKeyFile = None,
     model_folder: ModelFolders = None,
     reranker_folder: RerankerFolders = None,
@@ -39,7 +48,9 @@ def rerank(
     given = [*(text or ()), *(_lines(file) if file else ())]
     if not given and not store and not address:
         raise InvalidArgumentError("say what to put in order: texts, --file, or --store to search first", "candidates")
-    with connect(address, store, api_key_file, model_folder, None, reranker_folder, needs_store=not given) as (
+    with connect(
+        address, store, api_key_file, model_folder, None, reranker_folder, needs_store=not given, verify=verify
+    ) as (
         client,
         name,
     ):

@@ -34,6 +34,19 @@ def serve(
     load_models: Annotated[
         bool | None, typer.Option("--load-models", help="Load the models now, not at their first request.")
     ] = None,
+    verify: Annotated[
+        str | None, typer.Option(help="light, or on-read: check every file whole before its first byte is read.")
+    ] = None,
+    read_only: Annotated[bool | None, typer.Option("--read-only", help="Refuse every write.")] = None,
+    store_root: Annotated[
+        Path | None, typer.Option(help="Folder whose stores are served, in which clients may create and delete stores.")
+    ] = None,
+    import_root: Annotated[
+        list[Path] | None, typer.Option(help="Folder from which clients may have files imported; repeatable.")
+    ] = None,
+    maintain: Annotated[
+        bool | None, typer.Option("--maintain/--no-maintain", help="Index new documents, and compact, as they come.")
+    ] = None,
     model_folder: ModelFolders = None,
     language_model_folder: LanguageModelFolders = None,
     reranker_folder: RerankerFolders = None,
@@ -52,9 +65,16 @@ def serve(
         "tls_key": tls_key,
         "insecure": insecure,
         "load_models": load_models,
+        "verify": verify,
+        "read_only": read_only,
+        "store_root": store_root,
+        "import_roots": tuple(import_root) if import_root else None,
+        "maintain": maintain,
         "models": named_folders(model_folder) or None,
         "language_models": named_language_models(language_model_folder) or None,
         "rerankers": named_rerankers(reranker_folder) or None,
     }
-    names = ", ".join(sorted({*load_settings(flags).stores, *(word.partition("=")[0] for word in words)}))
+    settings = load_settings(flags)
+    named = {*settings.stores, *(word.partition("=")[0] for word in words)}
+    names = ", ".join([*sorted(named), *([f"the stores of {settings.store_root}"] if settings.store_root else [])])
     serve_stores(words, on_ready=lambda address: print(f"serving {names} on {address}", flush=True), **flags)

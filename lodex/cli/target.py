@@ -22,6 +22,14 @@ StoreOption = Annotated[
     str,
     typer.Option("--store", envvar="LODEX_STORE", help="Path of a store on this machine, or with --address its name."),
 ]
+VerifyOption = Annotated[
+    str,
+    typer.Option(
+        "--verify",
+        envvar="LODEX_VERIFY",
+        help="light, or on-read: check every file of a store on this machine whole before its first byte is read.",
+    ),
+]
 ApiKeyFile = Annotated[
     Path | None,
     typer.Option("--api-key-file", envvar="LODEX_API_KEY_FILE", help="File that holds the server's API key."),
@@ -74,6 +82,17 @@ def named_rerankers(words: Sequence[str] | None) -> dict[str, Path]:
     return named_folders(words, "--reranker-folder", "rerankers")
 
 
+def path_or_named(context: typer.Context, path: Path | None, address: str, store: str) -> tuple[str, str]:
+    """Address and store for `connect`, of a verb whose PATH is the same as --store; InvalidArgumentError for both."""
+    if path is None:
+        return address, store
+    for option, other in (("address", address), ("store", store)):
+        # What stands in the environment is a default, and gives way.
+        if other and getattr(context.get_parameter_source(option), "name", "") == "COMMANDLINE":
+            raise InvalidArgumentError(f"say either PATH or --{option}, not both", option)
+    return "", str(path)
+
+
 @contextmanager
 def connect(
     address: str,
@@ -84,6 +103,7 @@ def connect(
     reranker_folders: Sequence[str] | None = None,
     *,
     needs_store: bool = True,
+    verify: str = "light",
 ) -> Iterator[tuple[Client, str]]:
     """A client and the name of the store to ask it for. A server with one store needs no name.
 
@@ -109,7 +129,9 @@ def connect(
 
     if store:
         models, language_models, rerankers = (named[field] for _, field, _ in folders)
-        with lodex.open(store, models=models, language_models=language_models, rerankers=rerankers) as opened:
+        with lodex.open(
+            store, verify=verify, models=models, language_models=language_models, rerankers=rerankers
+        ) as opened:
             yield opened.client, opened.name
     elif needs_store:
         raise InvalidArgumentError("say whom to ask: --store PATH, or --address HOST:PORT with --store NAME", "store")

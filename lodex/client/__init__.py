@@ -4,6 +4,19 @@ They need grpcio, grpcio-status, protobuf and numpy, and nothing of the engine.
 """
 
 from lodex.client.client import AsyncClient, AsyncStoreView, Client, StoreView
+from lodex.client.operation import AsyncOperation, Operation
+from lodex.client.results import DeleteResult, IngestResult
 from lodex.client.transport import AsyncTransport, Transport
 
-__all__ = ["AsyncClient", "AsyncStoreView", "AsyncTransport", "Client", "StoreView", "Transport"]
+__all__ = [
+    "AsyncClient",
+    "AsyncOperation",
+    "AsyncStoreView",
+    "AsyncTransport",
+    "Client",
+    "DeleteResult",
+    "IngestResult",
+    "Operation",
+    "StoreView",
+    "Transport",
+]

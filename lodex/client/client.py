@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator, Iterable
 from contextlib import aclosing, closing
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
-from lodex.client import description, embedding, language_model, ngram, retrieval
+from lodex.client import description, documents, embedding, language_model, ngram, retrieval, writing
 from lodex.client import rerank as reranking
+from lodex.client.async_ingest import AwaitingIngest
 from lodex.client.grpc_transport import AsyncGrpcTransport, GrpcTransport
+from lodex.client.ingest import BlockingIngest
+from lodex.client.ingest_state import BATCH_DOCUMENTS, IngestOptions
+from lodex.client.operation import AsyncOperation, Operation, Started
 from lodex.client.plan import Plan, StreamPlan
+from lodex.client.results import IngestResult
 from lodex.client.transport import AsyncTransport, Transport
+from lodex.types import Document
 
 if TYPE_CHECKING:
     import grpc
@@ -111,6 +117,52 @@ def _streaming_async_of_store(
     return method
 
 
+def _starting(plan: Callable[P, Plan[Started[R]]]) -> Callable[Concatenate[Client, P], Operation[R]]:
+    """The method of `Client` that starts a job."""
+
+    @functools.wraps(plan)
+    def method(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Operation[R]:
+        return Operation(self, self.run(plan(*args, **kwargs)))
+
+    return _with_self(method, plan)
+
+
+def _starting_async(
+    plan: Callable[P, Plan[Started[R]]],
+) -> Callable[Concatenate[AsyncClient, P], Awaitable[AsyncOperation[R]]]:
+    """The method of `AsyncClient` that starts a job."""
+
+    @functools.wraps(plan)
+    async def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> AsyncOperation[R]:
+        return AsyncOperation(self, await self.run(plan(*args, **kwargs)))
+
+    return _with_self(method, plan)
+
+
+def _starting_of_store(
+    plan: Callable[Concatenate[str, P], Plan[Started[R]]],
+) -> Callable[Concatenate[StoreView, P], Operation[R]]:
+    """The method of `StoreView` that starts a job on its store."""
+
+    @functools.wraps(plan)
+    def method(self: StoreView, /, *args: P.args, **kwargs: P.kwargs) -> Operation[R]:
+        return Operation(self.client, self.client.run(plan(self.name, *args, **kwargs)))
+
+    return method
+
+
+def _starting_async_of_store(
+    plan: Callable[Concatenate[str, P], Plan[Started[R]]],
+) -> Callable[Concatenate[AsyncStoreView, P], Awaitable[AsyncOperation[R]]]:
+    """The method of `AsyncStoreView` that starts a job on its store."""
+
+    @functools.wraps(plan)
+    async def method(self: AsyncStoreView, /, *args: P.args, **kwargs: P.kwargs) -> AsyncOperation[R]:
+        return AsyncOperation(self.client, await self.client.run(plan(self.name, *args, **kwargs)))
+
+    return method
+
+
 def _with_self(method: M, plan: Callable[..., Any]) -> M:
     """Give a method the signature of its plan behind `self`, for help() and completion."""
     signature = inspect.signature(plan)
@@ -174,10 +226,35 @@ class Client:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
+    def ingest(
+        self,
+        store: str,
+        documents: Iterable[Document],
+        *,
+        request_id: str | None = None,
+        replace: bool = False,
+        stop_on_error: bool = False,
+        batch: int = BATCH_DOCUMENTS,
+        timeout_s: float | None = None,
+    ) -> IngestResult:
+        """Add documents, read as they are sent; bad ones are left out and told, unless `stop_on_error`.
+
+        A stream that breaks is resumed with what the server has not made durable. So is an ingest of a process that
+        died, by the same `request_id`, documents and `batch`, the most documents that are sent together. With `replace`
+        documents take the place of those with their doc_ids. Without `timeout_s` it takes as long as it takes.
+        """
+        options = IngestOptions.make(store, request_id, replace, stop_on_error, batch)
+        return BlockingIngest(options, documents).run(self.transport, timeout_s)
+
+    def upsert(self, store: str, documents: Iterable[Document], **options: Any) -> IngestResult:
+        """Add documents in the place of those with their doc_ids, if any; otherwise as `ingest`."""
+        return self.ingest(store, documents, replace=True, **options)
+
     info = _blocking(description.info)
     stores = _blocking(description.stores)
     store = _blocking(description.store)
     indexes = _blocking(description.indexes)
+    documents = _blocking(documents.documents)
     search = _blocking(retrieval.search)
     get = _blocking(retrieval.get)
     passages = _blocking(retrieval.passages)
@@ -195,17 +272,39 @@ class Client:
     ask = _streaming(language_model.ask)
     rerank = _blocking(reranking.rerank)
     rerank_stream = _streaming(reranking.rerank_stream)
+    delete = _blocking(writing.delete)
+    create_store = _blocking(writing.create_store)
+    drop_store = _blocking(writing.drop_store)
+    versions = _blocking(writing.versions)
+    tag = _blocking(writing.tag)
+    set_alias = _blocking(writing.set_alias)
+    drop_index = _blocking(writing.drop_index)
+    build_index = _starting(writing.build_index)
+    compact = _starting(writing.compact)
+    purge = _starting(writing.purge)
+    gc = _starting(writing.gc)
+    verify = _starting(writing.verify)
+    import_files = _starting(writing.import_files)
 
 
 class StoreView:
-    """The methods of a client that read a store, for one store."""
+    """The methods of a client that read or write a store, for one store."""
 
     def __init__(self, client: Client, name: str) -> None:
         self.client = client
         self.name = name
 
+    def ingest(self, documents: Iterable[Document], **options: Any) -> IngestResult:
+        """Add documents; see `Client.ingest`."""
+        return self.client.ingest(self.name, documents, **options)
+
+    def upsert(self, documents: Iterable[Document], **options: Any) -> IngestResult:
+        """Add documents in the place of those with their doc_ids, if any; see `Client.ingest`."""
+        return self.client.upsert(self.name, documents, **options)
+
     info = _of_store(description.store)
     indexes = _of_store(description.indexes)
+    documents = _of_store(documents.documents)
     search = _of_store(retrieval.search)
     get = _of_store(retrieval.get)
     passages = _of_store(retrieval.passages)
@@ -222,6 +321,18 @@ class StoreView:
     ask = _streaming_of_store(language_model.ask)
     rerank = _of_store(reranking.rerank_of_store)
     rerank_stream = _streaming_of_store(reranking.rerank_stream_of_store)
+    delete = _of_store(writing.delete)
+    drop = _of_store(writing.drop_store)
+    versions = _of_store(writing.versions)
+    tag = _of_store(writing.tag)
+    set_alias = _of_store(writing.set_alias)
+    drop_index = _of_store(writing.drop_index)
+    build_index = _starting_of_store(writing.build_index)
+    compact = _starting_of_store(writing.compact)
+    purge = _starting_of_store(writing.purge)
+    gc = _starting_of_store(writing.gc)
+    verify = _starting_of_store(writing.verify)
+    import_files = _starting_of_store(writing.import_files)
 
 
 class AsyncClient:
@@ -276,10 +387,37 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
+    async def ingest(
+        self,
+        store: str,
+        documents: Iterable[Document] | AsyncIterable[Document],
+        *,
+        request_id: str | None = None,
+        replace: bool = False,
+        stop_on_error: bool = False,
+        batch: int = BATCH_DOCUMENTS,
+        timeout_s: float | None = None,
+    ) -> IngestResult:
+        """Add documents, read as they are sent; bad ones are left out and told, unless `stop_on_error`.
+
+        A stream that breaks is resumed with what the server has not made durable. So is an ingest of a process that
+        died, by the same `request_id`, documents and `batch`, the most documents that are sent together. With `replace`
+        documents take the place of those with their doc_ids. Without `timeout_s` it takes as long as it takes.
+        """
+        options = IngestOptions.make(store, request_id, replace, stop_on_error, batch)
+        return await AwaitingIngest(options, documents).run(self.transport, timeout_s)
+
+    async def upsert(
+        self, store: str, documents: Iterable[Document] | AsyncIterable[Document], **options: Any
+    ) -> IngestResult:
+        """Add documents in the place of those with their doc_ids, if any; otherwise as `ingest`."""
+        return await self.ingest(store, documents, replace=True, **options)
+
     info = _awaiting(description.info)
     stores = _awaiting(description.stores)
     store = _awaiting(description.store)
     indexes = _awaiting(description.indexes)
+    documents = _awaiting(documents.documents)
     search = _awaiting(retrieval.search)
     get = _awaiting(retrieval.get)
     passages = _awaiting(retrieval.passages)
@@ -297,17 +435,39 @@ class AsyncClient:
     ask = _streaming_async(language_model.ask)
     rerank = _awaiting(reranking.rerank)
     rerank_stream = _streaming_async(reranking.rerank_stream)
+    delete = _awaiting(writing.delete)
+    create_store = _awaiting(writing.create_store)
+    drop_store = _awaiting(writing.drop_store)
+    versions = _awaiting(writing.versions)
+    tag = _awaiting(writing.tag)
+    set_alias = _awaiting(writing.set_alias)
+    drop_index = _awaiting(writing.drop_index)
+    build_index = _starting_async(writing.build_index)
+    compact = _starting_async(writing.compact)
+    purge = _starting_async(writing.purge)
+    gc = _starting_async(writing.gc)
+    verify = _starting_async(writing.verify)
+    import_files = _starting_async(writing.import_files)
 
 
 class AsyncStoreView:
-    """The methods of an asynchronous client that read a store, for one store."""
+    """The methods of an asynchronous client that read or write a store, for one store."""
 
     def __init__(self, client: AsyncClient, name: str) -> None:
         self.client = client
         self.name = name
 
+    async def ingest(self, documents: Iterable[Document] | AsyncIterable[Document], **options: Any) -> IngestResult:
+        """Add documents; see `Client.ingest`."""
+        return await self.client.ingest(self.name, documents, **options)
+
+    async def upsert(self, documents: Iterable[Document] | AsyncIterable[Document], **options: Any) -> IngestResult:
+        """Add documents in the place of those with their doc_ids, if any; see `Client.ingest`."""
+        return await self.client.upsert(self.name, documents, **options)
+
     info = _awaiting_of_store(description.store)
     indexes = _awaiting_of_store(description.indexes)
+    documents = _awaiting_of_store(documents.documents)
     search = _awaiting_of_store(retrieval.search)
     get = _awaiting_of_store(retrieval.get)
     passages = _awaiting_of_store(retrieval.passages)
@@ -324,3 +484,15 @@ class AsyncStoreView:
     ask = _streaming_async_of_store(language_model.ask)
     rerank = _awaiting_of_store(reranking.rerank_of_store)
     rerank_stream = _streaming_async_of_store(reranking.rerank_stream_of_store)
+    delete = _awaiting_of_store(writing.delete)
+    drop = _awaiting_of_store(writing.drop_store)
+    versions = _awaiting_of_store(writing.versions)
+    tag = _awaiting_of_store(writing.tag)
+    set_alias = _awaiting_of_store(writing.set_alias)
+    drop_index = _awaiting_of_store(writing.drop_index)
+    build_index = _starting_async_of_store(writing.build_index)
+    compact = _starting_async_of_store(writing.compact)
+    purge = _starting_async_of_store(writing.purge)
+    gc = _starting_async_of_store(writing.gc)
+    verify = _starting_async_of_store(writing.verify)
+    import_files = _starting_async_of_store(writing.import_files)

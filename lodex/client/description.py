@@ -33,7 +33,7 @@ def stores(*, timeout_s: float | None = None) -> Plan[tuple[StoreInfo, ...]]:
     while page_token != "":
         request = datastore_pb2.ListStoresRequest(page_token=page_token or "")
         reply = yield Call("DatastoreService", "ListStores", request, timeout_s)
-        found.extend(map(_store, reply.stores))
+        found.extend(map(store_info, reply.stores))
         page_token = reply.next_page_token
     return tuple(found)
 
@@ -42,7 +42,7 @@ def store(store: str, *, version: int | None = None, timeout_s: float | None = N
     """One version of a store, the newest unless `version` names another."""
     request = datastore_pb2.GetStoreRequest(target=codec.store_ref(store, version))
     reply = yield Call("DatastoreService", "GetStore", request, timeout_s)
-    return _store(reply.store)
+    return store_info(reply.store)
 
 
 def indexes(store: str, *, version: int | None = None, timeout_s: float | None = None) -> Plan[tuple[IndexInfo, ...]]:
@@ -52,7 +52,7 @@ def indexes(store: str, *, version: int | None = None, timeout_s: float | None =
     while page_token != "":
         request = datastore_pb2.ListIndexesRequest(target=codec.store_ref(store, version), page_token=page_token or "")
         reply = yield Call("DatastoreService", "ListIndexes", request, timeout_s)
-        found.extend(map(_index, reply.indexes))
+        found.extend(map(index_info, reply.indexes))
         page_token = reply.next_page_token
     return tuple(found)
 
@@ -69,18 +69,22 @@ def _model(message: admin_pb2.Model) -> ModelInfo:
     )
 
 
-def _store(message: datastore_pb2.Store) -> StoreInfo:
+def store_info(message: datastore_pb2.Store) -> StoreInfo:
+    """A store as a value."""
     return StoreInfo(
         name=message.name,
         version=message.version,
         documents=message.documents,
         text_bytes=message.text_bytes,
         segments=message.segments,
-        indexes=tuple(map(_index, message.indexes)),
+        deleted_documents=message.deleted_documents,
+        read_only=message.read_only,
+        indexes=tuple(map(index_info, message.indexes)),
     )
 
 
-def _index(message: datastore_pb2.Index) -> IndexInfo:
+def index_info(message: datastore_pb2.Index) -> IndexInfo:
+    """An index as a value."""
     kind = message.WhichOneof("details")
     return IndexInfo(
         name=message.name,

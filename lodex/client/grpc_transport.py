@@ -50,11 +50,12 @@ class _Methods:
 
     def _make(self, service: str, method: str) -> Any:
         pool = descriptor_pool.Default()
-        described = pool.FindMethodByName(f"lodex.v1.{service}.{method}")
+        owner = service if "." in service else f"lodex.v1.{service}"
+        described = pool.FindMethodByName(f"{owner}.{method}")
         sends = "stream" if described.client_streaming else "unary"
         answers = "stream" if described.server_streaming else "unary"
         return getattr(self._channel, f"{sends}_{answers}")(
-            f"/lodex.v1.{service}/{method}",
+            f"/{owner}/{method}",
             request_serializer=message_factory.GetMessageClass(described.input_type).SerializeToString,
             response_deserializer=message_factory.GetMessageClass(described.output_type).FromString,
         )

@@ -11,6 +11,8 @@ from google.protobuf.message import Message
 class Transport(Protocol):
     """Carries calls and blocks. `service` and `method` are names of the contract: "NgramService", "Count".
 
+    A service of another package goes by its full name: "google.longrunning.Operations".
+
     Failures are raised as subclasses of `LodexError`.
     """
 

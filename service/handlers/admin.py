@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
-
 from lodex import __version__
 from lodex.config import Limits
 from lodex.index.manifest import FORMAT_VERSION
@@ -13,15 +10,9 @@ from lodex.service.catalog import Catalog
 from lodex.service.language_models import LanguageModels
 from lodex.service.models import Models
 from lodex.service.rerankers import Rerankers
+from lodex.service.server_state import ServerState
+from lodex.service.writing import WriteAccess
 from lodex.v1 import admin_pb2
-
-
-@dataclass
-class ServerState:
-    """What changes while a server runs."""
-
-    start_time_ns: int = field(default_factory=time.time_ns)
-    draining: bool = False
 
 
 class AdminHandler:
@@ -35,6 +26,7 @@ class AdminHandler:
         rerankers: Rerankers,
         limits: Limits,
         state: ServerState,
+        access: WriteAccess,
     ) -> None:
         self._catalog = catalog
         self._models = models
@@ -42,6 +34,7 @@ class AdminHandler:
         self._rerankers = rerankers
         self._limits = limits
         self._state = state
+        self._access = access
 
     async def get_server_info(
         self, request: admin_pb2.GetServerInfoRequest, call: Call
@@ -58,7 +51,7 @@ class AdminHandler:
                 *map(self._reranker, self._rerankers.names),
             ],
             stores=list(self._catalog.stores),
-            read_only=True,
+            read_only=self._access.policy.read_only,
             draining=self._state.draining,
         )
         reply.limits.default_deadline.FromNanoseconds(int(self._limits.default_deadline_s * 1e9))

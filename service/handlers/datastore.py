@@ -1,24 +1,30 @@
-"""DatastoreService: which stores there are, and what is in them. Writing over gRPC is not built yet."""
+"""DatastoreService, the part that reads: which stores there are, and what is in them."""
 
 from __future__ import annotations
 
 from lodex.config import Limits
 from lodex.errors import InvalidArgumentError
+from lodex.filters import AllOf
 from lodex.service.call import Call, looks_up
 from lodex.service.catalog import Catalog, View
 from lodex.service.descriptions import describe_index, describe_store
+from lodex.service.document_listing import Place, list_page
+from lodex.service.filters import read_filter
 from lodex.service.paging import Page, decode_page, encode_page, page_size
+from lodex.service.writing import WriteAccess
 from lodex.v1 import common_pb2, datastore_pb2
 
 _DEFAULT_PAGE = 50
+_DEFAULT_DOCUMENTS = 100
 
 
 class DatastoreHandler:
-    """Describes stores and indexes."""
+    """Describes stores and indexes, and lists documents."""
 
-    def __init__(self, catalog: Catalog, limits: Limits) -> None:
+    def __init__(self, catalog: Catalog, limits: Limits, access: WriteAccess) -> None:
         self._catalog = catalog
         self._limits = limits
+        self._access = access
 
     @looks_up
     def get_store(self, request: datastore_pb2.GetStoreRequest, call: Call) -> datastore_pb2.GetStoreResponse:
@@ -40,6 +46,29 @@ class DatastoreHandler:
             reply.stores.append(self._describe(self._catalog.view(common_pb2.StoreRef(store=name))))
         if len(names) > size:
             reply.next_page_token = encode_page(Page(names[size - 1]), listing)
+        return reply
+
+    @looks_up
+    def list_documents(
+        self, request: datastore_pb2.ListDocumentsRequest, call: Call
+    ) -> datastore_pb2.ListDocumentsResponse:
+        """The documents for which a filter is true in the order of the store, without their texts."""
+        listing = datastore_pb2.ListDocumentsRequest()
+        listing.CopyFrom(request)
+        listing.ClearField("page_size")
+        listing.ClearField("page_token")
+        page = decode_page(request.page_token, listing, "page_token")
+        first = Place.read(page.cursor, "page_token")
+        wanted = read_filter(request.filter) if request.HasField("filter") else AllOf(())
+        size = page_size(request.page_size, _DEFAULT_DOCUMENTS, self._limits.max_page_size)
+        view = self._catalog.view(request.target, version=page.version or None)
+        room = self._limits.max_message_bytes // 2
+        documents, following = list_page(view.snapshot, wanted, first, size, room, call.check)
+        reply = datastore_pb2.ListDocumentsResponse(documents=documents)
+        if following is not None:
+            reply.next_page_token = encode_page(Page(str(following), view.snapshot.version), listing)
+        reply.info.sources.append(view.provenance())
+        reply.info.usage.items = len(documents)
         return reply
 
     @looks_up
@@ -67,4 +96,4 @@ class DatastoreHandler:
         return reply
 
     def _describe(self, view: View) -> datastore_pb2.Store:
-        return describe_store(view, self._catalog.stores[view.store])
+        return describe_store(view, self._catalog.require(view.store), self._access.is_read_only(view.store))

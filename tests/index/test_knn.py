@@ -24,6 +24,7 @@ from lodex.errors import (
 from lodex.index import knn as knn_module
 from lodex.index import knn_lists, knn_part, knn_scan
 from lodex.index.build import build_index
+from lodex.index.deletions import Deletions
 from lodex.index.knn import MAX_K, KnnIndex, Neighbors
 from lodex.index.knn_build import KnnBuilder
 from lodex.index.knn_files import KeySource, squared_distances
@@ -536,8 +537,9 @@ def test_truncated_and_missing_files_are_noticed(tmp_path: Path, tokenizer: Toke
         KnnIndex(snapshot)
 
 
-def test_impossible_lists_are_refused(tmp_path: Path, tokenizer: Tokenizer) -> None:
+def test_impossible_lists_are_refused(tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bounds that do not ascend are noticed when the index is opened, entries beyond the stream when they are met."""
+    monkeypatch.setattr("lodex.index.receipt.BLOCK_BYTES", -1)  # as of files too large to be checked first
     builder = KnnBuilder(DEFAULT_TOKENIZER, SOURCE, make_keys, lists_from=10)
     snapshot = build(tmp_path / "store", [documents(TEXTS)], tokenizer, builder)
     folder = part_of(snapshot).path
@@ -560,4 +562,4 @@ def test_keys_of_another_stream_are_refused(tmp_path: Path, tokenizer: Tokenizer
     (segment, _), (_, foreign) = one.parts("knn")[0], other.parts(DEFAULT_TOKENIZER)[0]
     assert foreign is not None
     with pytest.raises(DataLossError, match=segment.id):
-        knn_part.KnnPart(segment, TokenStream(foreign), part_of(one), D)
+        knn_part.KnnPart(segment, TokenStream(foreign), part_of(one), D, Deletions.none(segment.num_documents))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -21,6 +22,14 @@ from lodex.errors import (
 from lodex.index.manifest import manifest_path, newest_version
 from lodex.index.store import Store
 from lodex.types import Document
+
+
+def nested(depth: int) -> dict[str, Any]:
+    """Lists in an object, one in the other."""
+    inner: Any = 1
+    for _ in range(depth - 1):
+        inner = [inner]
+    return {"x": inner}
 
 
 def documents(first: int, last: int, text: str = "text of document") -> list[Document]:
@@ -131,6 +140,7 @@ def test_replacing_a_whole_segment_leaves_no_empty_one(tmp_path: Path) -> None:
         (Document("a", "x", title="\ud800"), "title is not valid Unicode"),
         (Document("a", "x", metadata={"x": float("nan")}), "metadata is not JSON"),
         (Document("a", "x", metadata={"x": object()}), "metadata is not JSON"),
+        (Document("a", "x", metadata=nested(101)), "nested more than 100 deep"),
         (Document("a", "x", title=3), "title must be a string"),
         (Document("a", b"x"), "text must be a string"),
         (Document(3, "x"), "doc_id must be a string"),

@@ -13,7 +13,9 @@ from lodex.index.tokenizer import Tokenizer
 from lodex.lm.mixture import InfgramPart, KnnPart, Mixture
 from lodex.lm.model import LanguageModel
 from lodex.lm.scoring import score_texts
-from lodex.service.indexing import build_knn_index, build_suffix_index
+from lodex.service.indexing import build_knn_index, build_suffix_index, update_indexes
+from lodex.service.language_models import LanguageModels
+from lodex.types import Document
 from tests.lm import oracle
 from tests.lm.conftest import documents, fill
 
@@ -76,6 +78,26 @@ def test_the_segments_make_no_difference(
     ids = model.encode(TEXT)
     (one,), (other,) = (score_texts(model, [ids], mixture(s, k=40), text_bytes=[31]) for s in (store, five))
     np.testing.assert_allclose(one.log_probabilities, other.log_probabilities, rtol=0, atol=1e-6)
+
+
+def test_deleted_documents_leave_no_trace_in_a_mixture(
+    tmp_path: Path, model: LanguageModel, model_folder: Path
+) -> None:
+    """With documents deleted and one replaced, scores are those of a store without them, to 1e-6."""
+    living = build(tmp_path / "living", model_folder, 3)
+    whole = score_texts(model, [model.encode(TEXT)], mixture(living, k=40), text_bytes=[31])[0]
+    changed = Document("doc-0-3", "cab dab. a dab")
+    living.delete(["doc-0-0", "doc-0-1", "doc-0-7"])
+    living.add([changed], replace=True)
+    update_indexes(living, language_models=LanguageModels({"letters": model_folder}))
+    fresh = Store.create(tmp_path / "fresh")
+    fresh.add([d for d in documents(10) if d.doc_id not in ("doc-0-0", "doc-0-1", "doc-0-7", "doc-0-3")] + [changed])
+    build_suffix_index(fresh, str(model_folder))
+    build_knn_index(fresh, str(model_folder))
+    ids = model.encode(TEXT)
+    one, other = (score_texts(model, [ids], mixture(s, k=40), text_bytes=[31])[0] for s in (living, fresh))
+    np.testing.assert_allclose(one.log_probabilities, other.log_probabilities, rtol=0, atol=1e-6)
+    assert np.abs(one.log_probabilities - whole.log_probabilities).max() > 1e-3
 
 
 def test_texts_of_a_batch_do_not_touch_each_other(model: LanguageModel, store: Store) -> None:

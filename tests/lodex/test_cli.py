@@ -24,6 +24,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     """`run(*words)` runs a command in this process and returns its exit code."""
     for name in ("LODEX_ADDRESS", "LODEX_STORE"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LODEX_LOG", "off")
 
     def run(*words: str | Path) -> int:
         monkeypatch.setattr("sys.argv", ["lodex", *map(str, words)])

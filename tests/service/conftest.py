@@ -21,6 +21,7 @@ from lodex.service.indexing import build_dense_index, build_suffix_index
 from lodex.service.language_models import LanguageModels
 from lodex.service.models import Models
 from lodex.service.server import Server
+from lodex.service.writing import WritePolicy
 from lodex.types import Document
 
 TEXTS = {
@@ -88,10 +89,12 @@ def _serving(background: Background) -> Iterator[Callable[..., Server]]:
 
     def serve(stores: dict[str, Path], **settings: Any) -> Server:
         async def start() -> Server:
-            chosen = ServeSettings(**{"port": 0, "drain_grace_s": 0, **settings})
+            chosen = ServeSettings(**{"port": 0, "drain_grace_s": 0, "maintain": False, **settings})
             catalog = Catalog({name: Store.open(path) for name, path in stores.items()})
             language_models = LanguageModels(chosen.language_models, chosen.language_model)
-            server = Server(Application(catalog, Models(), chosen.limits, language_models), chosen)
+            policy = WritePolicy.of(chosen)
+            application = Application(catalog, Models(), chosen.limits, language_models, policy=policy)
+            server = Server(application, chosen)
             await server.start()
             servers.append(server)
             return server

@@ -44,7 +44,7 @@ def docs(version: int | None = None) -> common_pb2.IndexRef:
 def add_indexes(store: Store, **kinds: str) -> None:
     """Write indexes into the manifest, without any part."""
     entries = {name.replace("_", "-"): IndexEntry(kind, {}) for name, kind in kinds.items()}
-    store.commit(lambda latest: replace(latest, indexes=dict(latest.indexes) | entries))
+    store.commit(lambda latest: replace(latest, indexes=dict(latest.indexes) | entries), "build")
 
 
 @pytest.mark.parametrize("name", ["a", "docs", "a-1", "a" * 63])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lodex.service.rpc import SERVICES, all_rpcs, snake_case
+from lodex.service.rpc import OPERATIONS, SERVICES, all_rpcs, snake_case
 
 
 class NgramHandler:
@@ -19,7 +19,11 @@ class GuessHandler:
 def test_every_method_of_every_service_is_in_the_table() -> None:
     """A method that is added to a proto is at least refused by name."""
     rpcs = all_rpcs([])
-    assert set(rpcs) == {(name, method.name) for name, service in SERVICES.items() for method in service.methods}
+    assert set(rpcs) == {
+        (name, method.name)
+        for name, service in {**SERVICES, OPERATIONS.full_name: OPERATIONS}.items()
+        for method in service.methods
+    }
     assert all(rpc.answer is None for rpc in rpcs.values())
 
 

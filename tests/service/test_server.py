@@ -50,7 +50,7 @@ BUILT = {
     },
     "LanguageModelService": {"Score", "Generate", "Ask"},
     "RerankService": {"Rerank", "RerankStream"},
-    "DatastoreService": {"GetStore", "ListStores", "ListIndexes", "GetIndex"},
+    "DatastoreService": {method.name for method in SERVICES["DatastoreService"].methods} | {"GetStore"},
     "AdminService": {"GetServerInfo"},
 }
 

@@ -12,6 +12,7 @@ from lodex.index.store import Store
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
     """Run the command in this process; returns its exit code."""
     monkeypatch.setattr("sys.argv", ["lodex", "ingest", *map(str, arguments)])
+    monkeypatch.setenv("LODEX_LOG", "off")
     with pytest.raises(SystemExit) as exited:
         main()
     return int(exited.value.code or 0)
@@ -51,6 +52,8 @@ def test_json_is_for_programs(
     )
     summary = json.loads(capsys.readouterr().out)
     del summary["seconds"]
+    (tasks,) = summary.pop("tasks")
+    assert (tasks["kind"], tasks["done"], tasks["skipped"], tasks["rows"]) == ("ingest", 1, 0, 2)
     assert summary == {
         "version": 2,
         "documents": 2,

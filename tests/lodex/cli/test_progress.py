@@ -6,6 +6,7 @@ import pytest
 
 from lodex.cli import progress as progress_module
 from lodex.cli.progress import terminal_progress
+from lodex.index.job_report import tell_tasks
 from lodex.types import Silent
 
 
@@ -77,3 +78,23 @@ def test_phases_of_one_label_share_a_bar(monkeypatch: pytest.MonkeyPatch) -> Non
             progress.finish()
     assert terminal.getvalue().rsplit("\x1b[2K", 1)[-1].count("rows") == 1
     assert "3 of 3 rows" in terminal.getvalue()
+
+
+def test_the_tasks_of_a_phase_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there are several, or it is not known how many."""
+    terminal = open_terminal(monkeypatch)
+    with terminal_progress() as progress:
+        progress.start("build", 100, "bytes")
+        for done in range(4):
+            tell_tasks(progress, done, 3)
+        progress.finish()
+        progress.start("ingest", None, "bytes")
+        tell_tasks(progress, 2, None)
+        progress.finish()
+        progress.start("one", 1, "bytes")
+        tell_tasks(progress, 1, 1)
+        progress.finish()
+    shown = terminal.getvalue()
+    assert "3 of 3 tasks" in shown
+    assert "2 tasks" in shown
+    assert "1 of 1 tasks" not in shown
