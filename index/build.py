@@ -247,6 +247,8 @@ def _require_same(name: str, entry: IndexEntry | None, builder: Builder) -> None
 def _with_parts(latest: Manifest, name: str, builder: Builder, parts: Mapping[str, PartEntry]) -> Manifest:
     entry = latest.indexes.get(name)
     _require_same(name, entry, builder)
+    if name in latest.aliases:
+        raise AlreadyExistsError(f"{name!r} is an alias of index {latest.aliases[name]!r}; choose another --name")
     present = {segment.id for segment in latest.segments}
     merged = dict(entry.parts if entry else {}) | {
         segment: part for segment, part in parts.items() if segment in present

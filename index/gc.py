@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 from lodex.errors import InvalidArgumentError, NotFoundError
+from lodex.index.commit_lock import commit_lock
 from lodex.index.files import is_temporary, remove_folder, storage_errors, sweep_abandoned
+from lodex.index.folders import folders_of
 from lodex.index.history import VersionInfo, versions
-from lodex.index.jobs import artefact_path
-from lodex.index.manifest import Manifest, read_manifest
+from lodex.index.manifest import read_manifest
 from lodex.index.quarantine import Quarantine
 from lodex.index.removed_versions import remove_versions
 
@@ -55,23 +56,29 @@ def collect_garbage(root: Path, keep: int = KEEP, grace_s: float = GRACE_S, *, d
     now_ns = time.time_ns()
     kept = _kept(history, keep, now_ns - int(grace_s * 1e9))
     removed = tuple(sorted(info.version for info in history if info.version not in kept))
-    if not dry_run:
-        # First the names, durably, then what they stood for: no version is ever seen without its files.
-        remove_versions(root, removed)
-    # Read only now, so that what a writer built on meanwhile is seen: it is young, or of a version that is kept.
+    if dry_run:
+        return _reported(root, history, removed, _garbage(root, removed, now_ns, grace_s))
+    # First the names, durably, then what they stood for: no version is ever seen without its files.
+    remove_versions(root, removed)
+    with storage_errors(root), commit_lock(root, alone=True):
+        # Read only now, so that what a writer built on meanwhile is seen: it is young, or of a version that is kept.
+        garbage = _garbage(root, removed, now_ns, grace_s)
+        report = _reported(root, history, removed, garbage)
+        remove_folders(root, garbage)
+        abandoned = sum(sweep_abandoned(folder) for folder in _parents(root))
+    return replace(report, abandoned=abandoned)
+
+
+def _garbage(root: Path, removed: tuple[int, ...], now_ns: int, grace_s: float) -> list[Path]:
+    """The folders of no version that is left, of those that are not young."""
     referenced = referenced_folders(root, without=removed)
     young_from = now_ns / 1e9 - grace_s
-    garbage = [path for path in all_folders(root) if path not in referenced and _time_of(path) < young_from]
-    report = GarbageReport(
-        history[0].version, removed, len(history) - len(removed), len(garbage), sum(map(folder_bytes, garbage))
-    )
-    if dry_run:
-        return report
-    # Looked at again just before each goes: a job may have found it meanwhile.
-    with storage_errors(root):
-        remove_folders(root, (path for path in garbage if _time_of(path) < young_from))
-        abandoned = sum(sweep_abandoned(folder) for folder in _parents(root))
-    return GarbageReport(report.version, report.removed, report.kept, report.folders, report.bytes, abandoned)
+    return [path for path in all_folders(root) if path not in referenced and _time_of(path) < young_from]
+
+
+def _reported(root: Path, history: list[VersionInfo], removed: tuple[int, ...], garbage: list[Path]) -> GarbageReport:
+    size = sum(map(folder_bytes, garbage))
+    return GarbageReport(history[0].version, removed, len(history) - len(removed), len(garbage), size)
 
 
 def _kept(history: list[VersionInfo], keep: int, since_ns: int) -> set[int]:
@@ -90,14 +97,6 @@ def referenced_folders(root: Path, without: Iterable[int] = ()) -> set[Path]:
         if info.version not in without:
             referenced |= set(folders_of(root, read_manifest(root, info.version)))
     return referenced
-
-
-def folders_of(root: Path, manifest: Manifest) -> Iterator[Path]:
-    """The folder of each segment and artefact of a version."""
-    for segment in manifest.segments:
-        yield root / "segments" / segment.id
-    for kind, task, _ in manifest.artefacts():
-        yield artefact_path(root, kind, task)
 
 
 def all_folders(root: Path) -> Iterator[Path]:

@@ -11,15 +11,16 @@ from pathlib import Path
 import xxhash
 
 from lodex.errors import ConflictError, DataLossError, NotFoundError
+from lodex.index.commit_lock import commit_lock
 from lodex.index.compaction import compact_groups
 from lodex.index.compaction_policy import deleted_compaction
 from lodex.index.files import checksum_bytes, publish_new_file, sync_directory
+from lodex.index.folders import folders_of
 from lodex.index.gc import (
     GRACE_S,
     all_folders,
     collect_garbage,
     folder_bytes,
-    folders_of,
     referenced_folders,
     remove_folders,
 )
@@ -127,8 +128,9 @@ def _carry_out(root: Path) -> None:
             continue
     remove_versions(root, plan.versions)
     # Where an earlier purge was cut short, a document that it was to remove may have been written again since.
-    kept = referenced_folders(root)
-    remove_folders(root, [root / folder for folder in plan.folders if root / folder not in kept])
+    with commit_lock(root, alone=True):
+        kept = referenced_folders(root)
+        remove_folders(root, [root / folder for folder in plan.folders if root / folder not in kept])
     path.unlink()
     sync_directory(root)
 

@@ -10,11 +10,21 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from lodex.errors import AlreadyExistsError, DataLossError, FailedPreconditionError, InvalidArgumentError, NotFoundError
+from lodex.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    DataLossError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+)
+from lodex.index.commit_lock import commit_lock
 from lodex.index.deletion import Deleted, delete_documents
 from lodex.index.files import SyncError, is_temporary, make_directory, storage_errors, sweep_abandoned
+from lodex.index.folders import folders_of
 from lodex.index.manifest import Manifest, is_removed, newest_version, publish_manifest, read_manifest
 from lodex.index.open_files import OpenFiles
+from lodex.index.receipt import RECEIPT
 from lodex.index.snapshot import Snapshot
 from lodex.index.writer import SEGMENT_BYTES, AddResult, StoreWriter
 from lodex.types import Document, Passage
@@ -160,8 +170,20 @@ class Store:
                 following = replace(
                     changed, version=latest.version + 1, parent=latest.version, change=what, time_ns=time.time_ns()
                 )
-                if publish_manifest(self.path, following):
+                with commit_lock(self.path):
+                    self._require_folders(latest, following)
+                    published = publish_manifest(self.path, following)
+                if published:
                     return self.snapshot(following.version)
+
+    def _require_folders(self, latest: Manifest, following: Manifest) -> None:
+        """ConflictError unless every folder that a version is the first to have is there.
+
+        One that a writer found done, and did not write, may have been collected or purged before it was published.
+        """
+        for path in set(folders_of(self.path, following)).difference(folders_of(self.path, latest)):
+            if not (path / RECEIPT).exists():
+                raise ConflictError(f"{path} was removed while this was written; run it again")
 
     @contextmanager
     def writing(self) -> Iterator[None]:

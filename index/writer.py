@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from lodex.errors import DuplicateDocumentError
+from lodex.errors import ConflictError, DuplicateDocumentError
 from lodex.index.deletion import with_deleted
 from lodex.index.deletions import write_tombstones
 from lodex.index.files import checksum_bytes, sweep_abandoned
@@ -194,8 +194,11 @@ class StoreWriter:
 
 
 def segment_entry(segment: Segment) -> SegmentEntry:
-    """The line of a manifest for a segment, with nothing deleted."""
-    receipt = (segment.artefact.path / RECEIPT).read_bytes()
+    """The line of a manifest for a segment, with nothing deleted. ConflictError where it was collected meanwhile."""
+    try:
+        receipt = (segment.artefact.path / RECEIPT).read_bytes()
+    except FileNotFoundError as error:
+        raise ConflictError(f"{segment.artefact.path} was removed while this was written; run it again") from error
     return SegmentEntry(segment.id, segment.num_documents, segment.text_bytes, checksum_bytes(receipt))
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from lodex.errors import FailedPreconditionError
+from lodex.errors import AlreadyExistsError, FailedPreconditionError
 from lodex.index import build as build_module
-from lodex.index.build import Builder, build_indexes
+from lodex.index.aliases import set_alias
+from lodex.index.build import Builder, build_index, build_indexes
 from lodex.index.job_report import JobReport
 from lodex.index.jobs import TaskResult
 from lodex.index.passages import PassagesBuilder
@@ -166,3 +167,13 @@ def test_segments_of_others_are_left_for_the_next_round(tmp_path: Path) -> None:
     snapshot = build_indexes(store, {"180w": Slow()})
     assert (len(snapshot.segments), len(snapshot.manifest.indexes["180w"].parts)) == (2, 1)
     assert len(build_indexes(store, builders()).manifest.indexes["180w"].parts) == 2
+
+
+def test_an_alias_is_no_name_for_a_new_index(tmp_path: Path) -> None:
+    """A name would otherwise mean one thing to readers and another to builds."""
+    store = Store.create(tmp_path / "store")
+    store.add([Document("x", "a")])
+    build_index(store, "document", PassagesBuilder("document"))
+    set_alias(store, "cut", "document")
+    with pytest.raises(AlreadyExistsError, match="alias of index 'document'"):
+        build_index(store, "cut", PassagesBuilder("document"))

@@ -1,6 +1,7 @@
 """Compaction: fewer files, the same answers, the very bytes of a fresh build, and nothing lost to other writers."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import count
@@ -491,6 +492,7 @@ def test_a_kind_that_cannot_be_merged_is_named(make: Callable[..., Store]) -> No
         entry = latest.indexes["document"]
         return replace(latest, indexes={**latest.indexes, "other": replace(entry, kind="lexical")})
 
+    shutil.copytree(store.path / "artefacts" / "passages", store.path / "artefacts" / "lexical")
     store.commit(add_kind, "mischief")
     version = store.version
     with pytest.raises(FailedPreconditionError, match="lexical"):

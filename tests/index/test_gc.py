@@ -1,20 +1,24 @@
 """Garbage: what is kept, what goes, and that nobody who reads or writes is hurt."""
 
 import os
+import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lodex.errors import InvalidArgumentError, NotFoundError
+from lodex.errors import ConflictError, InvalidArgumentError, NotFoundError
 from lodex.index import gc as gc_module
 from lodex.index import removed_versions
 from lodex.index.build import build_index
+from lodex.index.commit_lock import commit_lock
 from lodex.index.compaction import compact
 from lodex.index.files import Staging
-from lodex.index.gc import collect_garbage, folders_of
+from lodex.index.folders import folders_of
+from lodex.index.gc import collect_garbage
 from lodex.index.history import tag, untag, versions
 from lodex.index.jobs import Task, TaskResult, run_task
 from lodex.index.manifest import read_manifest
@@ -219,3 +223,25 @@ def test_an_index_can_be_updated_after_older_versions_went(store: Store) -> None
     store.add([Document("more", "b b b")])
     build_index(store, "document", PassagesBuilder("document"))
     assert len(store.snapshot().manifest.indexes["document"].parts) == 3
+
+
+def test_a_folder_that_went_before_it_was_published_is_missed(store: Store) -> None:
+    """A writer whose segment was found there, and collected meanwhile, publishes nothing and says so."""
+    with store.writer() as writer:
+        writer.add(Document("late", "a b"))
+        writer._close_segment()
+        version, (segment,) = store.version, writer._closed
+        shutil.rmtree(store.path / "segments" / segment.id)
+        with pytest.raises(ConflictError, match="run it again"):
+            writer.commit()
+    assert store.version == version
+
+
+def test_collecting_waits_for_who_is_publishing(store: Store) -> None:
+    """Folders go only while no writer is between looking for its own and publishing them."""
+    with ThreadPoolExecutor(1) as pool:
+        with commit_lock(store.path):
+            collecting = pool.submit(collect_garbage, store.path, keep=1, grace_s=0)
+            time.sleep(0.2)
+            assert not collecting.done()
+        assert collecting.result(timeout=20).kept == 1
