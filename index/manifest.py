@@ -16,7 +16,7 @@ from lodex.index.receipt import canonical_json
 
 FORMAT_VERSION = 2
 """What is written. Format 1 had neither deletions nor aliases nor requests, and opens as it is."""
-MAX_REQUESTS = 1000
+MAX_REQUESTS = 256
 """Requests that a manifest remembers, so that one that is repeated is not carried out twice."""
 TOMBSTONES = "tombstones"
 """The kind of artefact that holds the deleted rows of a segment."""
@@ -213,7 +213,7 @@ def newest_version(root: Path, at_least: int = 0) -> int:
         # Every read asks this, so it is one system call and no Path.
         while os.access(f"{root}/manifests/{at_least + 1:020d}.json", os.F_OK):
             at_least += 1
-        # Where it is gone, others may be gone between it and the newest.
+        # Gone, where a copy of the store was put in its place.
         if os.access(f"{root}/manifests/{at_least:020d}.json", os.F_OK):
             return at_least
     return max(versions(root), default=0)

@@ -70,9 +70,9 @@ class AwaitingIngest:
         while (message := await self._get(sequence)) is not None:
             yield message
             sequence += 1
-            await asyncio.sleep(self._state.take_wait_s())
             async with self._changed:
                 await self._changed.wait_for(lambda: not self._state.is_full)
+            await asyncio.sleep(self._state.take_wait_s())
 
     async def _get(self, sequence: int) -> datastore_pb2.IngestRequest | None:
         """A batch by its number, None after the last one."""

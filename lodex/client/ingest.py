@@ -72,10 +72,10 @@ class BlockingIngest:
         while (message := self._get(sequence)) is not None:
             yield message
             sequence += 1
+            if not self._wait(stream, lambda: not self._state.is_full):
+                return
             wait_s = self._state.take_wait_s()
             if wait_s and not self._wait(stream, lambda: False, wait_s):
-                return
-            if not self._wait(stream, lambda: not self._state.is_full):
                 return
 
     def _wait(self, stream: int, ready: Callable[[], bool], timeout_s: float | None = None) -> bool:

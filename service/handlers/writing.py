@@ -19,7 +19,7 @@ from lodex.service.rpc import Requests
 from lodex.service.server_state import ServerState
 from lodex.service.status import to_status
 from lodex.service.writing import WriteAccess, written_version
-from lodex.v1 import datastore_pb2
+from lodex.v1 import common_pb2, datastore_pb2
 
 PUBLISH_S = 1.0
 _TICK_S = 0.2
@@ -73,15 +73,14 @@ class WritingHandler:
                 is_late = held_since is not None and now - held_since >= PUBLISH_S
                 if not ingest.is_empty and (has_ended or ingest.is_due or is_late or self._state.draining):
                     held_since = None
-                    done = await call.run(self._commit, name, ingest, writes=name)
-                    yield datastore_pb2.IngestResponse(acknowledged=done)
-                    wait_ms = pressure_ms(self._access.require(name).snapshot()) if self._state.maintaining else 0
+                    done, wait_ms = await call.run(self._commit, name, ingest, writes=name)
                     if wait_ms and not has_ended:
+                        # First, so that a sender who waits for the other one has heard it.
                         yield datastore_pb2.IngestResponse(backoff={"wait_ms": wait_ms})
+                    yield datastore_pb2.IngestResponse(acknowledged=done)
                 if self._state.draining and not has_ended:
                     raise UnavailableError("the server is leaving: go on at another with the same request_id")
-            finished = await call.run(ingest.finish, writes=name)
-            finished.info.sources.append(written_version(name, self._access.require(name), finished.version))
+            finished = await call.run(self._finish, name, ingest, writes=name)
             tell_cost(finished.info, call)
             yield datastore_pb2.IngestResponse(finished=finished)
         finally:
@@ -97,29 +96,42 @@ class WritingHandler:
         at_most(request.doc_ids, self._limits.max_ingest_documents, "doc_ids", "documents")
         if bool(request.doc_ids) == request.HasField("filter"):
             raise InvalidArgumentError("a deletion takes either doc_ids or a filter", "doc_ids")
-        deleted = await call.run(self._delete, name, request, writes=name)
+        deleted, source = await call.run(self._delete, name, request, writes=name)
         reply = datastore_pb2.DeleteDocumentsResponse(deleted=deleted.documents)
         missing = set(deleted.missing)
         for doc_id in request.doc_ids:
             result = reply.results.add()
             if doc_id in missing:
                 result.error.CopyFrom(to_status(NotFoundError(f"no document {doc_id!r} in store {name!r}")))
-        reply.info.sources.append(written_version(name, self._access.require(name), deleted.version))
+        reply.info.sources.append(source)
         reply.info.usage.items = len(request.doc_ids)
         return reply
 
-    def _commit(self, name: str, ingest: Ingest) -> datastore_pb2.IngestAcknowledged:
+    def _commit(self, name: str, ingest: Ingest) -> tuple[datastore_pb2.IngestAcknowledged, int]:
+        """Publish what a stream holds; and for how many ms its sender should wait."""
         if self._streams.get((name, ingest.request_id)) is not ingest:
             raise ConflictError(f"another stream took over request {ingest.request_id!r} of store {name!r}")
-        with self._access.writing(name):
-            return ingest.commit()
+        with self._access.writing(name) as store:
+            done = ingest.commit()
+            return done, pressure_ms(store.snapshot()) if self._state.maintaining else 0
 
-    def _delete(self, name: str, request: datastore_pb2.DeleteDocumentsRequest) -> Deleted:
+    def _finish(self, name: str, ingest: Ingest) -> datastore_pb2.IngestFinished:
+        finished = ingest.finish()
+        finished.info.sources.append(written_version(name, self._access.require(name), finished.version))
+        return finished
+
+    def _delete(
+        self, name: str, request: datastore_pb2.DeleteDocumentsRequest
+    ) -> tuple[Deleted, common_pb2.Provenance]:
         with self._access.writing(name) as store:
             if request.doc_ids:
-                return delete_documents(store, list(request.doc_ids), request.request_id)
-            wanted = read_filter(request.filter)
-            return delete_chosen(store, lambda snapshot: matching_documents(snapshot, wanted), request.request_id)
+                deleted = delete_documents(store, list(request.doc_ids), request.request_id)
+            else:
+                wanted = read_filter(request.filter)
+                deleted = delete_chosen(
+                    store, lambda snapshot: matching_documents(snapshot, wanted), request.request_id
+                )
+            return deleted, written_version(name, store, deleted.version)
 
     def _writable_name(self, store: str, path: str) -> str:
         """The name of a store that may be written; it is known, so that it may have a thread of its own."""

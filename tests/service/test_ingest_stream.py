@@ -31,6 +31,7 @@ from lodex.errors import (
     UnavailableError,
 )
 from lodex.index.store import Store
+from lodex.service.indexing import build_passages
 from lodex.service.server import Server
 from lodex.types import Document
 from lodex.v1 import datastore_pb2
@@ -195,6 +196,18 @@ def test_a_request_that_is_repeated_adds_nothing(address: str, store: Store) -> 
     assert len(store) == first.documents == 3
 
 
+def test_batches_that_are_sent_again_do_not_count(address: str) -> None:
+    """The one after them has the number that it has, and the acknowledgement says it."""
+    for last in (2, 3):
+        with Stream(address) as stream:
+            stream.next("started")
+            for sequence in range(1, last):
+                stream.batch(sequence, f"d{sequence}", publish=False)
+            stream.batch(last, f"d{last}")
+            assert stream.next("acknowledged").sequence == last
+            assert stream.finish().documents == last
+
+
 def test_a_stream_is_resumed_where_it_broke(address: str, store: Store) -> None:
     """The server says which batch it wants; the sums are over both streams."""
     with Stream(address) as broken:
@@ -266,6 +279,30 @@ def test_a_server_may_write_nothing(serve: Callable[..., Server], store: Store) 
         ):
             with pytest.raises(FailedPreconditionError, match="read-only"):
                 write()
+
+
+def test_a_sender_is_asked_to_wait_while_indexes_fall_behind(
+    serve: Callable[..., Server], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a server that looks after them; the more they lack, the longer."""
+    from lodex.service.handlers import writing
+    from lodex.service.maintenance import Maintenance
+
+    monkeypatch.setattr(writing, "_UNINDEXED_SEGMENTS", 2)
+    monkeypatch.setattr(Maintenance, "_build", lambda *args: None)
+    build_passages(store)
+    address = serve({"docs": store.path}, maintain=True, maintain_interval_s=60).address
+    with Stream(address) as stream:
+        stream.next("started")
+        for sequence in (1, 2):
+            stream.batch(sequence, f"d{sequence}")
+            stream.next("acknowledged")
+        waits = []
+        for sequence in (3, 4):
+            stream.batch(sequence, f"d{sequence}")
+            waits.append(stream.next("backoff").wait_ms)
+            stream.next("acknowledged")
+        assert 0 < waits[0] < waits[1]
 
 
 def test_a_silent_sender_is_not_waited_for(serve: Callable[..., Server], store: Store) -> None:

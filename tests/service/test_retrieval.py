@@ -128,7 +128,7 @@ def test_an_index_of_an_unknown_embedder_takes_vectors_only(store_path: Path, tm
         return replace(manifest, indexes=dict(manifest.indexes) | {"dense": replace(entry, config=config)})
 
     copy = Path(shutil.copytree(store_path, tmp_path / "copy", symlinks=True))
-    Store.open(copy).commit(rename)
+    Store.open(copy).commit(rename, "build")
     with lodex.open(copy) as db:
         with pytest.raises(FailedPreconditionError, match=r"'/etc'.*minilm"):
             db.search("pasta")
