@@ -27,6 +27,7 @@ from lodex.index.manifest import newest_version
 from lodex.types import (
     Candidate,
     Citation,
+    Document,
     Finished,
     GeneratedTokens,
     InfgramSource,
@@ -42,6 +43,8 @@ LODEX = [sys.executable, "-m", "lodex.cli"]
 
 # Tuned on the documentation of numpy.loadtxt, which like what is scored here neither the model nor the store has read.
 KNN_TEMPERATURE, KNN_WEIGHT, INFGRAM_WEIGHT = 16.0, 0.2, 0.1
+# How long a document that was just written may take to be found.
+PATIENCE_S = 60.0
 
 
 def say(*parts: str | tuple[str, str], end: str = "\n") -> None:
@@ -71,6 +74,7 @@ def main() -> None:
         with Client(address) as client:
             ask(client)
             read(client)
+            change(client)
     except BaseException:
         stop(server)
         raise
@@ -202,6 +206,23 @@ def read(client: Client) -> None:
     for candidate in ranking.candidates:
         say(f"{candidate.score:7.3f}  ", (candidate.id, "cyan"), f"  was {candidate.index + 1}")
     say((f"{ranking.windows} windows, {ranking.forwards} forward passes, {ranking.decoded_tokens} decoded", "dim"))
+
+
+def change(client: Client) -> None:
+    """A document comes and goes while the store is served."""
+    phrase = "colourless green generators sleep furiously"
+    heading(f"Written while it is served: {phrase!r} (source)")
+    added = client.upsert("source", [Document("demo-note", f"# {phrase}\n", source="demo")])
+    say(f"version {added.version}: the document is on disk")
+    start = time.monotonic()
+    while not (found := client.count("source", [phrase])[0].count):
+        if time.monotonic() - start > PATIENCE_S:
+            raise UnavailableError(f"the document was not indexed within {PATIENCE_S} s")
+        time.sleep(0.05)
+    say(f"{found:8}  after {time.monotonic() - start:.1f} s, in every index of the store")
+    deleted = client.delete("source", ["demo-note"])
+    say(f"version {deleted.version}: deleted")
+    say(f"{client.count('source', [phrase])[0].count:8}  at once")
 
 
 def continue_prompt(client: Client, prompt: str, tokens: int = 24) -> None:
