@@ -8,12 +8,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import xxhash
 
+from lodex.errors import NotFoundError
 from lodex.index.deletions import Deletions, write_tombstones
 from lodex.index.files import checksum_bytes
-from lodex.index.manifest import IndexEntry, Manifest, PartEntry, RequestEntry, SegmentEntry, with_request
+from lodex.index.manifest import (
+    IndexEntry,
+    Manifest,
+    PartEntry,
+    RequestEntry,
+    SegmentEntry,
+    known_request,
+    with_request,
+)
 from lodex.index.open_files import OpenFiles
-from lodex.index.receipt import RECEIPT, Artefact
+from lodex.index.receipt import RECEIPT, Artefact, canonical_json
 from lodex.index.segment import doc_id_hash
 from lodex.index.snapshot import Snapshot
 from lodex.index.subtractive import write_subtractive
@@ -38,7 +48,8 @@ class Deleted:
 def delete_documents(store: Store, doc_ids: Sequence[str], request_id: str = "") -> Deleted:
     """Delete documents by their ids. Those that are not there are named; where none is, no version is published.
 
-    A `request_id` that was carried out before deletes nothing more.
+    A `request_id` that was carried out before deletes nothing more, and names the same as missing if the version before
+    is still there. InvalidArgumentError where it is the id of another request.
     """
     missing: list[str] = []
 
@@ -47,16 +58,32 @@ def delete_documents(store: Store, doc_ids: Sequence[str], request_id: str = "")
         missing[:] = unknown
         return rows
 
-    return replace(delete_chosen(store, choose, request_id), missing=tuple(missing))
+    version = store.version
+    done = delete_chosen(store, choose, request_id, canonical_json(sorted(doc_ids)))
+    if request_id and done.version <= version:
+        return replace(done, missing=_missing_before(store, done.version, doc_ids))
+    return replace(done, missing=tuple(missing))
 
 
-def delete_chosen(store: Store, choose: Chooser, request_id: str = "") -> Deleted:
-    """Delete the live rows that `choose` names, in the version that they are deleted from."""
+def _missing_before(store: Store, version: int, doc_ids: Sequence[str]) -> tuple[str, ...]:
+    """The ids that no document had when they were deleted in a version; none where it is not known any more."""
+    try:
+        return tuple(find_rows(store.snapshot(version - 1), doc_ids)[1])
+    except NotFoundError:
+        return ()
+
+
+def delete_chosen(store: Store, choose: Chooser, request_id: str = "", request: bytes = b"") -> Deleted:
+    """Delete the live rows that `choose` names, in the version that they are deleted from.
+
+    `request` says what is asked for under the `request_id`; see `delete_documents`.
+    """
     done = Deleted(0, 0)
+    digest = xxhash.xxh3_64_hexdigest(request)
 
     def change(latest: Manifest) -> Manifest:
         nonlocal done
-        known = latest.requests.get(request_id) if request_id else None
+        known = known_request(latest, request_id, "delete", digest)
         if known is not None:
             done = Deleted(known.version, known.documents)
             return latest
@@ -64,7 +91,7 @@ def delete_chosen(store: Store, choose: Chooser, request_id: str = "") -> Delete
         documents = sum(map(len, rows.values()))
         done = Deleted(latest.version + 1, documents)
         if request_id:
-            latest = with_request(latest, request_id, RequestEntry(0, latest.version + 1, documents))
+            latest = with_request(latest, request_id, RequestEntry("delete", digest, 0, latest.version + 1, documents))
         elif not documents:
             done = Deleted(latest.version, 0)
             return latest

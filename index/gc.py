@@ -13,7 +13,7 @@ from lodex.errors import InvalidArgumentError, NotFoundError
 from lodex.index.commit_lock import commit_lock
 from lodex.index.files import is_temporary, remove_folder, storage_errors, sweep_abandoned
 from lodex.index.folders import folders_of
-from lodex.index.history import VersionInfo, versions
+from lodex.index.history import VersionInfo, tags, versions
 from lodex.index.manifest import read_manifest
 from lodex.index.quarantine import Quarantine
 from lodex.index.removed_versions import remove_versions
@@ -58,9 +58,11 @@ def collect_garbage(root: Path, keep: int = KEEP, grace_s: float = GRACE_S, *, d
     removed = tuple(sorted(info.version for info in history if info.version not in kept))
     if dry_run:
         return _reported(root, history, removed, _garbage(root, removed, now_ns, grace_s))
-    # First the names, durably, then what they stood for: no version is ever seen without its files.
-    remove_versions(root, removed)
     with storage_errors(root), commit_lock(root, alone=True):
+        tagged = set(tags(root).values())
+        removed = tuple(version for version in removed if version not in tagged)
+        # First the names, durably, then what they stood for: no version is ever seen without its files.
+        remove_versions(root, removed)
         # Read only now, so that what a writer built on meanwhile is seen: it is young, or of a version that is kept.
         garbage = _garbage(root, removed, now_ns, grace_s)
         report = _reported(root, history, removed, garbage)

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lodex.errors import AlreadyExistsError, DataLossError, InvalidArgumentError, NotFoundError
+from lodex.index.commit_lock import commit_lock
 from lodex.index.files import checksum_bytes, make_directory, publish_new_file, storage_errors, sync_directory
 from lodex.index.manifest import is_removed, newest_version, read_manifest
 from lodex.index.manifest import versions as version_numbers
 from lodex.index.receipt import canonical_json
 
 FORMAT_VERSION = 1
+DAMAGED = "damaged"
+"""The change of a version whose manifest does not verify."""
 _TAGS = "tags"
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
@@ -40,7 +43,7 @@ class VersionInfo:
 def versions(root: Path, before: int | None = None) -> Iterator[VersionInfo]:
     """The versions that are kept, newest first, those below `before` if given. Each is read when it is asked for.
 
-    DataLossError at one that does not verify.
+    One that does not verify is listed as `damaged`, with nothing known of it but its number and its tags.
     """
     tagged: dict[int, list[str]] = {}
     for name, version in tags(root).items():
@@ -51,6 +54,9 @@ def versions(root: Path, before: int | None = None) -> Iterator[VersionInfo]:
         try:
             manifest = read_manifest(root, number)
         except NotFoundError:
+            continue
+        except DataLossError:
+            yield VersionInfo(number, 0, 0, DAMAGED, 0, 0, 0, 0, tuple(tagged.get(number, ())))
             continue
         yield VersionInfo(
             number,
@@ -84,11 +90,11 @@ def tag(root: Path, name: str, version: int | None = None) -> int:
     with storage_errors(root):
         make_directory(root / _TAGS)
     data = canonical_json(value | {"checksum": checksum_bytes(canonical_json(value))})
-    if not publish_new_file(_path(root, name), data) and version_of_tag(root, name) != wanted:
-        raise AlreadyExistsError(f"tag {name!r} is of version {version_of_tag(root, name)}; remove it first")
-    if is_removed(root, wanted):
-        untag(root, name)
-        raise NotFoundError(f"version {wanted} of store {root} was removed meanwhile")
+    with commit_lock(root):
+        if is_removed(root, wanted):
+            raise NotFoundError(f"version {wanted} of store {root} was removed meanwhile")
+        if not publish_new_file(_path(root, name), data) and version_of_tag(root, name) != wanted:
+            raise AlreadyExistsError(f"tag {name!r} is of version {version_of_tag(root, name)}; remove it first")
     return wanted
 
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lodex.errors import DataLossError, NotFoundError
+from lodex.errors import DataLossError, InvalidArgumentError, NotFoundError
 from lodex.index.files import checksum_bytes, publish_new_file, read_error
 from lodex.index.receipt import canonical_json
 
@@ -84,8 +84,14 @@ class IndexEntry:
 
 @dataclass(frozen=True, slots=True)
 class RequestEntry:
-    """How far a request has been carried out: the last batch of a stream that is durable, and what came of it."""
+    """How far a request has been carried out: the last batch of a stream that is durable, and what came of it.
 
+    `kind` is "ingest" or "delete", and `digest` tells one such request from another, so that an id that is used again
+    for something else is noticed.
+    """
+
+    kind: str
+    digest: str
     sequence: int
     version: int
     documents: int = 0
@@ -171,6 +177,21 @@ class Manifest:
         return canonical_json(value | {"checksum": checksum_bytes(canonical_json(value))})
 
 
+def known_request(manifest: Manifest, request_id: str, kind: str, digest: str) -> RequestEntry | None:
+    """What is remembered of a request, None of one without an id or unknown.
+
+    InvalidArgumentError where its id is remembered of another one.
+    """
+    known = manifest.requests.get(request_id) if request_id else None
+    if known is not None and (known.kind, known.digest) != (kind, digest):
+        raise InvalidArgumentError(
+            f"request_id {request_id!r} is that of another request ({known.kind}, carried out in version "
+            f"{known.version}): give each request an id of its own",
+            "request_id",
+        )
+    return known
+
+
 def with_request(manifest: Manifest, request_id: str, entry: RequestEntry) -> Manifest:
     """The manifest with a request remembered as the latest; the oldest beyond `MAX_REQUESTS` are forgotten."""
     others = [(name, known) for name, known in manifest.requests.items() if name != request_id]
@@ -193,7 +214,7 @@ def _part_json(part: PartEntry) -> dict[str, Any]:
     return value if part.minus is None else value | {"minus": _part_json(part.minus)}
 
 
-def _values(request: RequestEntry) -> list[int]:
+def _values(request: RequestEntry) -> list[str | int]:
     return list(asdict(request).values())
 
 
@@ -245,7 +266,7 @@ def read_manifest(root: Path, version: int) -> Manifest:
         value = json.loads(data)
         checksum = value.pop("checksum")
         if value["format"] == REMOVED_FORMAT:
-            raise NotFoundError(f"version {version} of store {root} was removed")
+            raise NotFoundError(f"version {version} of store {root} is not kept any more")
         if value["format"] != "lodex-manifest":
             raise DataLossError(f"{path} is not a manifest: its format is {value['format']!r}")
         if value["minimum_reader"] > FORMAT_VERSION:

@@ -68,8 +68,9 @@ def purge(
 
     A document is of the newest version if that has it with the same text and the same fields; every other goes, with
     its tokens, vectors and keys, and with each version, and its tags, that had it. There is no grace: who reads such a
-    version gets NotFoundError from then on. Versions without such documents stay. Interrupted at any point, the store
-    is whole, and the next purge goes on.
+    version gets NotFoundError from then on. Versions without such documents stay, but for older ones whose manifests
+    are damaged: nobody can tell what they hold. Interrupted at any point, the store is whole, and the next purge goes
+    on.
 
     What a build or an ingest that runs meanwhile writes afterwards of such documents is found by the next purge.
     ConflictError where others delete faster than segments can be rewritten, or purge at the same time.
@@ -147,16 +148,20 @@ def _rewrite(store: Store, progress: Progress, report: JobReport) -> None:
 
 def _planned(root: Path, newest: Snapshot, progress: Progress) -> tuple[_Plan, int]:
     """What is to go so that the newest version's documents alone are left, and how many others there are."""
-    segments_of = {version: ids for version, ids in _segments_of_versions(root) if version != newest.version}
+    # What others published since is newer: it is not judged by a version that it came after.
+    earlier = [version for version in versions(root) if version < newest.version]
+    segments_of, damaged = _segments_of_versions(root, earlier)
     living = {segment.id for segment in newest.segments}
     dead = _Dead(newest, progress)
     published = {id for ids in segments_of.values() for id in ids} - living
     progress.start("older versions", None, "characters")
     held = {id for id in sorted(published) if dead.is_in(root / "segments" / id)}
     unpublished = {path.name for path in (root / "segments").iterdir()} - published - living
-    held |= {id for id in sorted(unpublished) if dead.is_again_in(root / "segments" / id)}
+    # What a version had whose manifest is damaged is in no other, so each segment of none is judged for itself.
+    is_held = dead.is_in if damaged else dead.is_again_in
+    held |= {id for id in sorted(unpublished) if is_held(root / "segments" / id)}
     progress.finish()
-    gone = tuple(sorted(version for version, ids in segments_of.items() if ids & held))
+    gone = tuple(sorted([*damaged, *(version for version, ids in segments_of.items() if ids & held)]))
     kept = _folders_of_versions(root, [v for v in versions(root) if v not in gone])
     only_theirs = _folders_of_versions(root, gone)
     folders = {path for path in only_theirs | _derived(root, held, kept) if path not in kept and path.exists()}
@@ -164,12 +169,18 @@ def _planned(root: Path, newest: Snapshot, progress: Progress) -> tuple[_Plan, i
     return _Plan(gone, names, tuple(sorted(str(path.relative_to(root)) for path in folders))), len(dead.digests)
 
 
-def _segments_of_versions(root: Path) -> Iterator[tuple[int, set[str]]]:
-    for version in versions(root):
+def _segments_of_versions(root: Path, numbers: Iterable[int]) -> tuple[dict[int, set[str]], list[int]]:
+    """The segments of each version that is there, and the versions whose manifests do not verify."""
+    segments_of: dict[int, set[str]] = {}
+    damaged = []
+    for version in numbers:
         try:
-            yield version, {entry.id for entry in read_manifest(root, version).segments}
+            segments_of[version] = {entry.id for entry in read_manifest(root, version).segments}
         except NotFoundError:
             continue
+        except DataLossError:
+            damaged.append(version)
+    return segments_of, damaged
 
 
 def _folders_of_versions(root: Path, numbers: Iterable[int]) -> set[Path]:
@@ -177,7 +188,7 @@ def _folders_of_versions(root: Path, numbers: Iterable[int]) -> set[Path]:
     for version in numbers:
         try:
             found |= set(folders_of(root, read_manifest(root, version)))
-        except NotFoundError:
+        except (NotFoundError, DataLossError):
             continue
     return found
 

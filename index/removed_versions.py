@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lodex.index.files import checksum_bytes, storage_errors, sync_descriptor, sync_directory
-from lodex.index.manifest import REMOVED_FORMAT, manifest_path
+from lodex.index.manifest import REMOVED_FORMAT, manifest_path, newest_version
 from lodex.index.receipt import canonical_json
 
 # File systems bound the links to one file, ext4 at 65,000.
@@ -24,6 +24,7 @@ _MARK = canonical_json(_VALUE | {"checksum": checksum_bytes(canonical_json(_VALU
 
 def remove_versions(root: Path, versions: Sequence[int]) -> None:
     """Put a mark in the place of manifests, durably. Each is there whole or not at all, if this is interrupted too."""
+    assert not versions or max(versions) < newest_version(root), "the newest version would be removed; this is a bug"
     for first in range(0, len(versions), _LINKS_PER_MARK):
         with storage_errors(root):
             _mark(root, versions[first : first + _LINKS_PER_MARK])
@@ -41,10 +42,14 @@ def _mark(root: Path, versions: Sequence[int]) -> None:
             file.write(_MARK)
             file.flush()
             sync_descriptor(file.fileno(), mark)
-            for version in versions:
-                os.link(mark, link)
-                link.rename(manifest_path(root, version))
-        sync_directory(folder)
+            if mark.exists():
+                for version in versions:
+                    os.link(mark, link)
+                    link.rename(manifest_path(root, version))
+                sync_directory(folder)
+                return
     finally:
         mark.unlink(missing_ok=True)
         link.unlink(missing_ok=True)
+    # A sweep came between the file and its lock.
+    _mark(root, versions)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -61,6 +61,37 @@ def repair_store(store: Store, builder_of: BuilderOf, progress: Progress | None 
             store.files.quarantine.lift(damage.kind, damage.id)
         repairs.append(repair)
     return tuple(repairs)
+
+
+def drop_lost(store: Store, repairs: Iterable[Repair]) -> tuple[str, ...]:
+    """Take segments that cannot be read any more out of the store, with all their documents; the ids of these segments.
+
+    A segment is lost where its text is, or where it is not known any more which of its documents are deleted. Older
+    versions keep it. Until then every write answers DATA_LOSS: it cannot be told which doc_ids are taken.
+    """
+    lost = {(repair.kind, repair.id) for repair in repairs if repair.outcome == "lost"}
+    dropped: list[str] = []
+
+    def change(latest: Manifest) -> Manifest:
+        dropped[:] = [
+            entry.id
+            for entry in latest.segments
+            if ("segment", entry.id) in lost or (entry.deleted is not None and (TOMBSTONES, entry.deleted.task) in lost)
+        ]
+        return without_segments(latest, dropped) if dropped else latest
+
+    store.commit(change, "repair")
+    return tuple(dropped)
+
+
+def without_segments(manifest: Manifest, ids: Collection[str]) -> Manifest:
+    """The manifest without some segments, and without their part of every index."""
+    segments = tuple(entry for entry in manifest.segments if entry.id not in ids)
+    indexes = {
+        name: replace(entry, parts={segment: part for segment, part in entry.parts.items() if segment not in ids})
+        for name, entry in manifest.indexes.items()
+    }
+    return replace(manifest, segments=segments, indexes=indexes)
 
 
 def _incomplete(store: Store) -> Iterator[Damage]:

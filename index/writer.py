@@ -15,7 +15,7 @@ from lodex.index.deletion import with_deleted
 from lodex.index.deletions import write_tombstones
 from lodex.index.files import checksum_bytes, sweep_abandoned
 from lodex.index.known_ids import KnownIds
-from lodex.index.manifest import Manifest, RequestEntry, SegmentEntry, with_request
+from lodex.index.manifest import Manifest, RequestEntry, SegmentEntry, known_request, with_request
 from lodex.index.receipt import RECEIPT
 from lodex.index.segment import Segment, SegmentWriter, doc_id_hash, encode_document
 from lodex.index.snapshot import Snapshot
@@ -54,6 +54,7 @@ class StoreWriter:
         self._store = store
         self._root = store.path
         self._replace = replace
+        self._digest = ingest_digest(replace)
         self._segment_bytes = segment_bytes
         self._base = store.snapshot()
         self._closed: list[Segment] = []
@@ -127,17 +128,16 @@ class StoreWriter:
 
         def change(latest: Manifest) -> Manifest:
             nonlocal result
-            known = latest.requests.get(request_id) if request_id else None
+            known = known_request(latest, request_id, "ingest", self._digest)
             if known is not None and known.sequence >= sequence:
                 result = AddResult(known.version, 0, 0, 0)
                 return latest
             following, replaced = self._rebase(latest)
             result = AddResult(latest.version + 1, self.documents, replaced, self.text_bytes)
-            return (
-                with_request(following, request_id, _advance(known, sequence, rejected, result))
-                if request_id
-                else following
-            )
+            if not request_id:
+                return following
+            before = known or RequestEntry("ingest", self._digest, 0, 0)
+            return with_request(following, request_id, _advance(before, sequence, rejected, result))
 
         self._store.commit(change, "ingest")
         self._closed.clear()
@@ -193,6 +193,11 @@ class StoreWriter:
             self._open = None
 
 
+def ingest_digest(replace: bool) -> str:
+    """What tells ingests of one request id from each other, as far as it is known when they begin."""
+    return "replace" if replace else "add"
+
+
 def segment_entry(segment: Segment) -> SegmentEntry:
     """The line of a manifest for a segment, with nothing deleted. ConflictError where it was collected meanwhile."""
     try:
@@ -202,18 +207,18 @@ def segment_entry(segment: Segment) -> SegmentEntry:
     return SegmentEntry(segment.id, segment.num_documents, segment.text_bytes, checksum_bytes(receipt))
 
 
-def _advance(known: RequestEntry | None, sequence: int, rejected: int, result: AddResult) -> RequestEntry:
+def _advance(before: RequestEntry, sequence: int, rejected: int, result: AddResult) -> RequestEntry:
     """What is remembered of a request after a further commit."""
-    before = known or RequestEntry(0, 0)
-    return RequestEntry(
-        sequence,
-        result.version,
-        before.documents + result.documents,
-        before.replaced + result.replaced,
-        before.rejected + rejected,
-        before.text_bytes + result.text_bytes,
+    return dataclasses.replace(
+        before,
+        sequence=sequence,
+        version=result.version,
+        documents=before.documents + result.documents,
+        replaced=before.replaced + result.replaced,
+        rejected=before.rejected + rejected,
+        text_bytes=before.text_bytes + result.text_bytes,
     )
 
 
 def _duplicate(doc_id: str, place: str) -> DuplicateDocumentError:
-    return DuplicateDocumentError(f"doc_id {doc_id!r} is already {place}; use --replace to replace it")
+    return DuplicateDocumentError(f"doc_id {doc_id!r} is already {place}; to replace it: --replace, or upsert")

@@ -9,9 +9,9 @@ from typing import Any
 
 from lodex.config import Limits
 from lodex.errors import DuplicateDocumentError, InputError, InvalidArgumentError
-from lodex.index.manifest import RequestEntry
+from lodex.index.manifest import RequestEntry, known_request
 from lodex.index.store import Store
-from lodex.index.writer import StoreWriter
+from lodex.index.writer import StoreWriter, ingest_digest
 from lodex.service.checks import at_most
 from lodex.service.status import to_status
 from lodex.types import Document
@@ -102,7 +102,9 @@ class Ingest:
 
     def _durable(self) -> RequestEntry:
         """How far the request is carried out in the newest version."""
-        return self._store.snapshot().manifest.requests.get(self.request_id) or RequestEntry(0, 0)
+        manifest, digest = self._store.snapshot().manifest, ingest_digest(self._replace)
+        known = known_request(manifest, self.request_id, "ingest", digest)
+        return known or RequestEntry("ingest", digest, 0, 0)
 
     def _publish(self) -> datastore_pb2.IngestAcknowledged | None:
         """Publish what is held; None where another process published one of its doc_ids meanwhile.

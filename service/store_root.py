@@ -76,4 +76,4 @@ class StoreRoot:
 
 
 def _remember(latest: Manifest, request_id: str) -> Manifest:
-    return replace(with_request(latest, request_id, RequestEntry(0, latest.version + 1)))
+    return replace(with_request(latest, request_id, RequestEntry("create", "", 0, latest.version + 1)))

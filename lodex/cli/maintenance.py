@@ -12,9 +12,10 @@ import typer
 from lodex.cli.app import JsonFlag, app, plural, print_json, print_table, read_text, say
 from lodex.cli.documents import WhereOption
 from lodex.cli.job import LogJsonFlag, job_progress
-from lodex.errors import InvalidArgumentError
+from lodex.errors import InvalidArgumentError, NotFoundError
 from lodex.filter_syntax import parse_filter
 from lodex.index.gc import GRACE_S, KEEP
+from lodex.index.manifest import newest_version
 from lodex.index.store import Store
 
 StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="Path of a store.")]
@@ -36,7 +37,9 @@ def delete(
 
     wanted = list(doc_ids or [])
     if ids_from is not None:
-        wanted += [line for line in read_text(ids_from, "ids_from").splitlines() if line]
+        # Ids may hold what else `splitlines` takes for the end of a line.
+        lines = read_text(ids_from, "ids_from").split("\n")
+        wanted += [line.removesuffix("\r") for line in lines if line.strip("\r")]
     if (where is None) == (not doc_ids and ids_from is None):
         raise InvalidArgumentError("say which documents: by DOC_ID and --ids-from FILE, or else by --where", "doc_ids")
     opened = Store.open(store)
@@ -50,7 +53,7 @@ def delete(
         return
     say(f"version {done.version}: {plural(done.documents, 'document')} deleted")
     if done.missing:
-        some = ", ".join(done.missing[:5]) + (", ..." if len(done.missing) > 5 else "")
+        some = ", ".join(map(repr, done.missing[:5])) + (", ..." if len(done.missing) > 5 else "")
         say(f"not there: {plural(len(done.missing), 'document')}: {some}")
 
 
@@ -128,7 +131,8 @@ def log(
     """List the versions of a store, newest first."""
     from lodex.index.history import versions
 
-    Store.open(store)
+    if not newest_version(store):
+        raise NotFoundError(f"no store at {store}: it has no manifests")
     shown = list(islice(versions(store), limit or None))
     if as_json:
         print_json({"versions": shown})

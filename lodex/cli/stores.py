@@ -94,12 +94,17 @@ def repair(
     path: Annotated[Path, typer.Argument(help="Path of a store.")],
     model_folder: ModelFolders = None,
     language_model_folder: LanguageModelFolders = None,
+    drop: Annotated[
+        bool, typer.Option("--drop-lost", help="Take segments whose text is lost out of the store, documents and all.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Build again what reads or `verify` found damaged; name the documents of text that is lost.
 
-    What is lost stays quarantined and answers DATA_LOSS: restore its folder from a backup, then repair again.
+    What is lost stays quarantined and answers DATA_LOSS: restore its folder from a backup and repair again, or give it
+    up with --drop-lost.
     """
+    from lodex.index.repair import drop_lost
     from lodex.index.store import Store
     from lodex.service.language_models import LanguageModels
     from lodex.service.models import Models
@@ -108,10 +113,12 @@ def repair(
     models = Models(named_folders(model_folder))
     language_models = LanguageModels(named_language_models(language_model_folder))
     with terminal_progress() as progress:
-        repairs = repair_store(Store.open(path), progress, models, language_models)
+        store = Store.open(path)
+        repairs = repair_store(store, progress, models, language_models)
+    dropped = drop_lost(store, repairs) if drop else ()
     lost = [each for each in repairs if each.outcome == "lost"]
     if as_json:
-        print_json({"repairs": repairs})
+        print_json({"repairs": repairs, "dropped": dropped})
     else:
         for each in repairs:
             say(f"{each.kind} {each.id}: {each.outcome}" + (f", {each.why}" if each.why else ""))
@@ -119,7 +126,9 @@ def repair(
                 say(f"  document {doc_id}")
         if not repairs:
             say("nothing is damaged that a read or `lodex verify` has met")
-    if lost:
+    if dropped:
+        say(f"version {store.version} goes on without {plural(len(dropped), 'segment')}")
+    elif lost:
         raise DataLossError(f"{len(lost)} of {plural(len(repairs), 'damaged folder')} of {path} cannot be repaired")
 
 

@@ -129,7 +129,10 @@ class WritingHandler:
             else:
                 wanted = read_filter(request.filter)
                 deleted = delete_chosen(
-                    store, lambda snapshot: matching_documents(snapshot, wanted), request.request_id
+                    store,
+                    lambda snapshot: matching_documents(snapshot, wanted),
+                    request.request_id,
+                    request.filter.SerializeToString(deterministic=True),
                 )
             return deleted, written_version(name, store, deleted.version)
 

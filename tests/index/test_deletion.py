@@ -15,7 +15,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lodex.errors import DataLossError, DuplicateDocumentError, FailedPreconditionError, NotFoundError
+from lodex.errors import (
+    DataLossError,
+    DuplicateDocumentError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+)
 from lodex.index.build import Builder, build_index
 from lodex.index.deletion import delete_chosen, delete_documents, with_deleted
 from lodex.index.dense import DenseIndex
@@ -250,10 +256,28 @@ def test_a_segment_of_which_nothing_is_left_leaves_the_version(make: Callable[..
 def test_a_request_is_carried_out_once(make: Callable[..., Store]) -> None:
     """Deleting again with the same request id deletes nothing, though the document was added again meanwhile."""
     store, documents = three_segments(make)
-    first = delete_documents(store, ["doc-5"], "take-down-1")
+    first = delete_documents(store, ["doc-5", "nobody"], "take-down-1")
+    assert (first.documents, first.missing) == (1, ("nobody",))
     store.add([documents[5]])
-    assert delete_documents(store, ["doc-5"], "take-down-1") == first
+    assert delete_documents(store, ["doc-5", "nobody"], "take-down-1") == first
     assert "doc-5" in store
+
+
+def test_an_id_of_another_request_is_refused(make: Callable[..., Store]) -> None:
+    """A take-down never reports as done what was another request, be it a deletion or an ingest."""
+    store, documents = three_segments(make)
+    delete_documents(store, ["doc-5"], "one")
+    with store.writer() as writer:
+        writer.add(documents[5])
+        writer.commit("two", 1)
+    version = store.version
+    for request_id in ("one", "two"):
+        with pytest.raises(InvalidArgumentError, match="another request") as caught:
+            delete_documents(store, ["doc-6"], request_id)
+        assert caught.value.field == "request_id"
+    with store.writer() as writer, pytest.raises(InvalidArgumentError, match="another request"):
+        writer.commit("one", 1)
+    assert store.version == version
 
 
 def test_an_index_built_after_a_deletion_leaves_it_out(make: Callable[..., Store]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lodex.errors import ConflictError, InvalidArgumentError, NotFoundError
+from lodex.errors import ConflictError, DataLossError, InvalidArgumentError, NotFoundError
 from lodex.index import gc as gc_module
 from lodex.index import removed_versions
 from lodex.index.build import build_index
@@ -245,3 +245,48 @@ def test_collecting_waits_for_who_is_publishing(store: Store) -> None:
             time.sleep(0.2)
             assert not collecting.done()
         assert collecting.result(timeout=20).kept == 1
+
+
+def test_a_tag_that_comes_while_garbage_is_chosen_keeps_its_version(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was acknowledged as tagged is not removed by a collection that had begun."""
+    chosen = gc_module._kept
+
+    def late(*args: Any) -> Any:
+        kept = chosen(*args)
+        tag(store.path, "late", 3)
+        return kept
+
+    monkeypatch.setattr(gc_module, "_kept", late)
+    collect_garbage(store.path, keep=1, grace_s=0)
+    assert sorted(numbers(store)) == [3, store.version]
+    assert not verify_store(store.path, 3).damaged
+
+
+def test_marks_survive_a_sweep_that_comes_before_their_lock(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer that sweeps between the file and its lock costs a second try, not an error."""
+    lock = removed_versions.fcntl.flock
+    swept: list[bool] = []
+
+    def late(file: Any, how: int) -> None:
+        if not swept and hasattr(file, "name") and ".tmp-" in str(file.name):
+            swept.append(True)
+            Path(file.name).unlink()
+        lock(file, how)
+
+    monkeypatch.setattr(removed_versions.fcntl, "flock", late)
+    collect_garbage(store.path, keep=1, grace_s=0)
+    assert swept
+    assert numbers(store) == [store.version]
+
+
+def test_a_damaged_old_manifest_goes_with_the_others_of_its_age(store: Store) -> None:
+    """It is listed as damaged, and stops a collection only that would keep it."""
+    path = store.path / "manifests" / f"{2:020d}.json"
+    path.write_bytes(path.read_bytes()[:-20])
+    assert next(info for info in versions(store.path) if info.version == 2).change == "damaged"
+    with pytest.raises(DataLossError):
+        collect_garbage(store.path, keep=1000)
+    assert 2 in collect_garbage(store.path, keep=1, grace_s=0).removed
+    assert numbers(store) == [store.version]

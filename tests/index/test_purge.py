@@ -311,3 +311,32 @@ def _die_with_a_plan(root: Path, carry_out: Callable[[Path], None]) -> None:
     if (root / "purge.json").exists():
         raise KeyboardInterrupt
     carry_out(root)
+
+
+def test_what_others_publish_meanwhile_is_not_purged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version that comes while a purge looks at the older ones stays, with the documents that it alone has."""
+    store = Store.create(tmp_path / "raced")
+    store.add([Document("a", "alpha text"), Document("b", "beta text")])
+    store.delete(["b"])
+    planned = purge_module._planned
+
+    def late(*args: Any) -> Any:
+        Store.open(store.path).add([Document("c", "gamma text")])
+        return planned(*args)
+
+    monkeypatch.setattr(purge_module, "_planned", late)
+    purge(store)
+    assert sorted(document.doc_id for document in Store.open(store.path)) == ["a", "c"]
+    assert not verify_store(store.path).damaged
+
+
+def test_a_damaged_older_manifest_does_not_keep_text(store: Store, tokenizer: Tokenizer) -> None:
+    """What it held cannot be told, so it goes, and every segment of no version that holds what is deleted."""
+    store.delete([SECRET_ID])
+    for version in range(2, store.version):
+        path = store.path / "manifests" / f"{version:020d}.json"
+        path.write_bytes(path.read_bytes().replace(b"segments", b"sagments"))
+    purge(store)
+    assert traces(store.path, tokenizer) == set()
+    assert not verify_store(store.path).damaged
+    assert [info.version for info in versions(store.path)] == [store.version, 1]

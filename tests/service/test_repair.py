@@ -108,3 +108,24 @@ def test_queries_can_verify_what_they_read(path: Path, monkeypatch: pytest.Monke
     assert run(monkeypatch, "count", "cat", "--store", path, "--verify", "always") != 0
     with pytest.raises(InvalidArgumentError, match="on-read"):
         lodex.open(path, verify="always")
+
+
+def test_a_lost_segment_can_be_given_up(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Until then nothing can be written; afterwards its documents can be ingested again, and the rest is as it was."""
+    store = Store.open(path)
+    store.add([Document("c", "a dog is no cat")])
+    damage(path / "segments" / store.snapshot().segments[0].id, "text.arrow")
+    assert run(monkeypatch, "verify", path) == 4
+    with pytest.raises(DataLossError):
+        Store.open(path).delete(["c"])
+    assert run(monkeypatch, "repair", path) == 4
+    assert run(monkeypatch, "repair", path, "--drop-lost") == 0
+    assert "goes on without 1 segment" in capsys.readouterr().out
+    store = Store.open(path)
+    store.add([Document("a", "the cat sat again")])
+    assert sorted(document.doc_id for document in store) == ["a", "c"]
+    assert run(monkeypatch, "repair", path) == 4  # an older version still has it
+    assert run(monkeypatch, "gc", path, "--keep", "1", "--grace", "0") == 0
+    assert run(monkeypatch, "verify", path) == 0
