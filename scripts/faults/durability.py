@@ -7,6 +7,8 @@ from pathlib import Path
 
 from faults.child import Call
 
+from lodex.index.commit_lock import LOCK
+
 
 class Unsynced:
     """What a loss of power could still take: bytes of files, and names in folders, since each was synced last."""
@@ -42,8 +44,8 @@ class Unsynced:
                 self._bytes.add(path)
 
     def published(self) -> list[Path]:
-        """What is not synced of all that is not temporary."""
-        return sorted(path for path in self._bytes | self._names if not _is_temporary(path))
+        """What is not synced of all that is neither temporary nor the lock, which is made anew where it is gone."""
+        return sorted(path for path in self._bytes | self._names if not _is_temporary(path) and path.name != LOCK)
 
 
 def unsynced_when_named(calls: Sequence[Call], folders: Iterable[Path]) -> list[str]:

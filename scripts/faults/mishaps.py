@@ -40,7 +40,10 @@ def attempt(step: Step, fault: Fault, root: Path, say: Say) -> None:
         if fault.how == "full" or (isinstance(error, SyncError) and store is not None):
             disarm()
             try:
-                step.run(store or Store.open_or_create(root))
+                store = store or Store.open_or_create(root)
+                # Where the version was published before the sync that failed, the operation has nothing left to write.
+                store.require_writable()
+                step.run(store)
                 say("done")
             except LodexError as again:
                 say(f"{type(again).__name__}: {again}")
