@@ -281,7 +281,7 @@ class _Segments:
 
 def already(doc_id: str, where: str) -> DuplicateDocumentError:
     """The fault of a doc_id that is there already."""
-    return DuplicateDocumentError(f"doc_id {doc_id!r} is already {where}; use --replace to replace it")
+    return DuplicateDocumentError(f"doc_id {doc_id!r} is already {where}; to replace it: --replace, or upsert")
 
 
 def _utf8_length(text: str, harmless: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 import time
@@ -22,7 +23,7 @@ from lodex.index.commit_lock import commit_lock
 from lodex.index.deletion import Deleted, delete_documents
 from lodex.index.files import SyncError, is_temporary, make_directory, storage_errors, sweep_abandoned
 from lodex.index.folders import folders_of
-from lodex.index.manifest import Manifest, is_removed, newest_version, publish_manifest, read_manifest
+from lodex.index.manifest import Manifest, newest_version, publish_manifest, read_manifest
 from lodex.index.open_files import OpenFiles
 from lodex.index.receipt import RECEIPT
 from lodex.index.snapshot import Snapshot
@@ -49,11 +50,14 @@ class Store:
         self._pinned = version
         self._failure = ""
         self._lock = threading.Lock()
+        self._store_id = ""
         self.files = OpenFiles(self.path, verify_on_read=verify == VERIFY_ON_READ)
         newest = newest_version(self.path)
         if not newest:
             raise NotFoundError(f"no store at {self.path}: it has no manifests")
         self._snapshot = self._open_snapshot(newest if version is None else version)
+        self._store_id = self._snapshot.manifest.store_id
+        self._seen = self._snapshot.version, self._file_of(self._snapshot.version)
 
     @classmethod
     def create(cls, path: str | Path) -> Store:
@@ -93,13 +97,16 @@ class Store:
         return self.snapshot().version
 
     def snapshot(self, version: int | None = None) -> Snapshot:
-        """Pin a version: the newest published one, or the one asked for. Costs one file look-up when nothing is new."""
+        """Pin a version: the newest published one, or the one asked for. Costs few file look-ups when nothing is new.
+
+        NotFoundError for a version that is not there, and where the store itself was dropped.
+        """
         if version is None and self._pinned is not None:
             version = self._pinned
         current = self._snapshot
-        wanted = newest_version(self.path, current.version) if version is None else version
+        wanted = self._newest(current.version) if version is None else version
         quarantined = self.files.quarantined()
-        if wanted == current.version and quarantined == current.quarantined:
+        if wanted == current.version and quarantined == current.quarantined and not self._is_replaced(wanted):
             return current
         opened = self._open_snapshot(wanted) if version is not None else self._open_newest(wanted)
         if version is None:
@@ -108,6 +115,20 @@ class Store:
                     self._snapshot = opened
                     self.files.forget_all_but(opened.manifest)
         return opened
+
+    def keeps(self, version: int) -> bool:
+        """Whether a version is there still: neither was it removed, nor the store dropped."""
+        try:
+            return read_manifest(self.path, version).store_id == self._store_id
+        except NotFoundError:
+            return False
+        except DataLossError:
+            return True
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether this is a view of one version."""
+        return self._pinned is not None
 
     def get(self, doc_id: str) -> Document:
         """A document of the newest version; NotFoundError."""
@@ -153,16 +174,18 @@ class Store:
 
         `change` may be called several times and sets neither version nor parent; one that returns the manifest it was
         given publishes nothing. `what` says in the history what was done. FailedPreconditionError for a store that is
-        opened at one version, which is never written.
+        opened at one version, which is never written. ConflictError where the store was dropped and made again.
         """
         with self.writing():
             sweep_abandoned(self.path / "manifests")
             while True:
-                latest = read_manifest(self.path, newest_version(self.path))
+                latest = read_manifest(self.path, self._newest())
+                if latest.store_id != self._store_id:
+                    raise ConflictError(f"{self.path} was dropped and made again; this belongs to the store before")
                 try:
                     changed = change(latest)
                 except DataLossError:
-                    if not is_removed(self.path, latest.version):
+                    if self.keeps(latest.version):
                         raise
                     continue
                 if changed is latest:
@@ -208,6 +231,35 @@ class Store:
                 f"{self.path} is opened at version {self._pinned}, which is only read; open the store without a version"
             )
 
+    def _newest(self, at_least: int = 0) -> int:
+        newest = newest_version(self.path, at_least)
+        if not newest:
+            raise NotFoundError(f"no store at {self.path} any more: it was dropped")
+        return newest
+
+    def _is_replaced(self, version: int) -> bool:
+        """Whether another store stands here now, with a version of the same number."""
+        seen = version, self._file_of(version)
+        if seen == self._seen:
+            return False
+        try:
+            if read_manifest(self.path, version).store_id != self._store_id:
+                return True
+        except (NotFoundError, DataLossError):
+            # Whoever has the version open reads on.
+            pass
+        self._seen = seen
+        return False
+
+    def _file_of(self, version: int) -> tuple[int, int] | None:
+        """What tells the file of a version from another in its place, None where there is none."""
+        try:
+            # Every read asks this, so it is no Path.
+            found = os.stat(f"{self.path}/manifests/{version:020d}.json")  # noqa: PTH116
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
+
     def _open_newest(self, version: int) -> Snapshot:
         """The version, or one that took its place while it was opened, if it is gone by now."""
         while True:
@@ -221,6 +273,8 @@ class Store:
 
     def _open_snapshot(self, version: int) -> Snapshot:
         manifest = read_manifest(self.path, version)
+        if self._store_id and manifest.store_id != self._store_id:
+            raise NotFoundError(f"the store that was at {self.path} was dropped; another was made there")
         try:
             return Snapshot(manifest, self.files)
         except DataLossError:

@@ -53,6 +53,7 @@ class Application:
         self.state = ServerState()
         self.access = WriteAccess(catalog, policy or WritePolicy())
         self.operations = Operations()
+        self.access.on_dropped.append(self.operations.drop_store)
         # Builders ask of it what they ask of Models.
         self.index_models = QueuedModels(models)
         builders_models = cast(Models, self.index_models)

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 from google.rpc import status_pb2
 
 from lodex.errors import CancelledError, DeadlineExceededError
+from lodex.service.call import is_lost
 from lodex.service.status import to_status
 
 Item = TypeVar("Item")
@@ -36,7 +37,9 @@ class Batch(Generic[Value]):
                 self.positions.append(i)
             except ENDS_THE_REQUEST:
                 raise
-            except Exception as error:  # noqa: BLE001  # a defect in one item leaves the others unharmed too
+            except Exception as error:  # a defect in one item leaves the others unharmed too
+                if is_lost(error):
+                    raise
                 self._errors[i] = to_status(error)
 
     @property
@@ -64,6 +67,8 @@ class Batch(Generic[Value]):
                 write(answer, result)
             except ENDS_THE_REQUEST:
                 raise
-            except Exception as error:  # noqa: BLE001  # likewise
+            except Exception as error:  # likewise
+                if is_lost(error):
+                    raise
                 result.Clear()
                 result.error.CopyFrom(to_status(error))

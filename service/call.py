@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from lodex.errors import CancelledError, DeadlineExceededError
+from lodex.errors import CancelledError, DataLossError, DeadlineExceededError
 from lodex.index.store import Store
 from lodex.service.workers import Workers
 
@@ -61,6 +61,14 @@ class Call:
         if self.deadline is not None and time.monotonic() > self.deadline:
             raise DeadlineExceededError("the deadline of the request has passed")
 
+    def lost_version(self) -> ReadVersion | None:
+        """A version that was read for the request and that is not there any more."""
+        return next((read for read in self.reads if not read.store.keeps(read.version)), None)
+
+    def is_lost(self, error: Exception) -> bool:
+        """Whether an error, of an item or of all, is there because a version was removed while it was read."""
+        return isinstance(error, DataLossError) and self.lost_version() is not None
+
     async def run(self, work: Callable[..., T], *args: Any, model: str = "", writes: str = "") -> T:
         """Do `work(*args)` where such work belongs: on the thread of a `model`, of a store's `writes`, or others."""
         return self._timed(time.perf_counter_ns(), work, args)
@@ -89,6 +97,12 @@ def note_read(store: Store, version: int, is_pinned: bool) -> None:
     call = _AT_WORK.get()
     if call is not None:
         call.reads.append(ReadVersion(store, version, is_pinned))
+
+
+def is_lost(error: Exception) -> bool:
+    """`Call.is_lost` of the request at work in this thread, if any."""
+    call = _AT_WORK.get()
+    return call is not None and call.is_lost(error)
 
 
 def tell_cost(info: Any, call: Call) -> None:

@@ -124,7 +124,7 @@ class Catalog:
             raise InvalidArgumentError(f"versions begin at 1, got {version}", f"{path}.version")
         store = self.require(name, f"{path}.store")
         snapshot = store.snapshot(version)
-        note_read(store, snapshot.version, version is not None)
+        note_read(store, snapshot.version, version is not None or store.is_pinned)
         return View(name, snapshot)
 
     def require(self, name: str, path: str = "store") -> Store:

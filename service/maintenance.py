@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from lodex.errors import CancelledError, LodexError
 from lodex.index.build import Builder
@@ -16,7 +17,7 @@ from lodex.index.store import Store
 from lodex.service.indexing import build_with, index_builders
 from lodex.service.language_models import LanguageModels
 from lodex.service.models import Models
-from lodex.service.operations import JobMeter
+from lodex.service.operations import JobMeter, on_kept_version
 from lodex.service.writing import WriteAccess
 
 logger = logging.getLogger(__name__)
@@ -115,7 +116,7 @@ class Maintenance:
         try:
             before = store.snapshot()
             if lane.is_due(before.manifest):
-                lane.work(name, store, self._meter)
+                on_kept_version(store, partial(lane.work, name, store, self._meter), self._meter)
                 if store.version != before.version:
                     # What was built may be merged now, and what was published meanwhile lacks its indexes.
                     self.wake(name)

@@ -8,16 +8,27 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 from google.longrunning import operations_pb2
 from google.protobuf.message import Message
 
-from lodex.errors import CancelledError, FailedPreconditionError, NotFoundError, ResourceExhaustedError
+from lodex.errors import (
+    CancelledError,
+    DataLossError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    LodexError,
+    NotFoundError,
+    ResourceExhaustedError,
+)
+from lodex.index.store import Store
 from lodex.service.status import as_lodex_error, to_status
 from lodex.v1 import datastore_pb2
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Work = Callable[["JobMeter"], Message]
 """What a job does; its message is the response. It stops at the next progress it tells after it is cancelled."""
 KEEP_S = 24 * 3600.0
@@ -28,13 +39,13 @@ _PREFIX = "operations/"
 
 
 class JobMeter:
-    """A `Progress` that keeps how far a job is. Where it was cancelled, it raises CancelledError instead."""
+    """A `Progress` that keeps how far a job is. Where it was cancelled, it raises the reason instead."""
 
     def __init__(self, job: str, store: str) -> None:
         self._progress = datastore_pb2.JobProgress(job=job, store=store)
         self._progress.start_time.GetCurrentTime()
         self._lock = threading.Lock()
-        self._is_cancelled = False
+        self._reason: LodexError | None = None
 
     def start(self, label: str, total: int | None, unit: str) -> None:
         """Begin a phase."""
@@ -60,18 +71,18 @@ class JobMeter:
             self._progress.tasks_done, self._progress.tasks_total = done, total or 0
 
     def check(self) -> None:
-        """CancelledError where the job was cancelled."""
-        if self._is_cancelled:
-            raise CancelledError("the operation was cancelled")
+        """The reason, where the job was cancelled."""
+        if self._reason is not None:
+            raise self._reason
 
     @property
     def is_cancelled(self) -> bool:
         """Whether the job is to stop."""
-        return self._is_cancelled
+        return self._reason is not None
 
-    def cancel(self) -> None:
-        """Let the job stop at its next check."""
-        self._is_cancelled = True
+    def cancel(self, reason: LodexError | None = None) -> None:
+        """Let the job stop at its next check, with CancelledError unless another reason is given. The first counts."""
+        self._reason = self._reason or reason or CancelledError("the operation was cancelled")
 
     def end(self) -> None:
         """Take down when the job ended."""
@@ -84,6 +95,19 @@ class JobMeter:
         with self._lock:
             copy.CopyFrom(self._progress)
         return copy
+
+
+def on_kept_version(store: Store, work: Callable[[], T], meter: JobMeter) -> T:
+    """What `work` gives; it is done again, on the newest version, where one was removed under it."""
+    while True:
+        begun = store.version
+        try:
+            return work()
+        except (DataLossError, NotFoundError) as error:
+            meter.check()
+            if all(store.keeps(version) for version in range(begun, store.version)):
+                raise
+            logger.debug("a version of %s was removed under its readers, again on the newest: %s", store.path, error)
 
 
 class Operation:
@@ -132,20 +156,30 @@ class Operations:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._operations: dict[str, Operation] = {}
-        self._requests: dict[tuple[str, str, str], str] = {}
+        # What was asked under an id of a request, and the operation that it began.
+        self._requests: dict[tuple[str, str, str], tuple[bytes, str]] = {}
         self._lanes: dict[str, ThreadPoolExecutor] = {}
         self._is_closed = False
 
-    def start(self, job: str, store: str, request_id: str, work: Work, lane: str = "") -> Operation:
+    def start(
+        self, job: str, store: str, request_id: str, work: Work, lane: str = "", request: bytes = b""
+    ) -> Operation:
         """Begin a job, or find the one that this request began before. `lane` is the store's own unless given.
 
+        `request` is all that was asked: InvalidArgumentError where the id was used for something else before.
         ResourceExhaustedError where too many are unfinished, FailedPreconditionError after `close`.
         """
         with self._lock:
             self._forget()
-            known = self._operations.get(self._requests.get((job, store, request_id), "")) if request_id else None
+            known = self._requests.get((job, store, request_id)) if request_id else None
             if known is not None:
-                return known
+                if known[0] != request:
+                    raise InvalidArgumentError(
+                        f"request_id {request_id!r} was used for another {job} of store {store!r}, which asked for "
+                        "something else: take a new id",
+                        "request_id",
+                    )
+                return self._operations[known[1]]
             if self._is_closed:
                 raise FailedPreconditionError("the server is leaving and begins no further job")
             if len(self._operations) >= KEEP:
@@ -153,7 +187,7 @@ class Operations:
             operation = Operation(f"{_PREFIX}{secrets.token_hex(8)}", job, store)
             self._operations[operation.name] = operation
             if request_id:
-                self._requests[job, store, request_id] = operation.name
+                self._requests[job, store, request_id] = request, operation.name
             lane = lane or store
             if lane not in self._lanes:
                 self._lanes[lane] = ThreadPoolExecutor(1, f"lodex-job-{lane}")
@@ -176,6 +210,14 @@ class Operations:
     def cancel(self, name: str) -> None:
         """Let an operation stop at its next check. It then ends with CancelledError, unless it ended before."""
         self.get(name).meter.cancel()
+
+    def drop_store(self, store: str) -> None:
+        """Let the jobs of a store that was dropped end with NotFoundError, and forget which requests began them."""
+        with self._lock:
+            self._requests = {key: known for key, known in self._requests.items() if key[1] != store}
+            unfinished = [each for each in self._operations.values() if each.store == store and not each.is_done]
+        for operation in unfinished:
+            operation.meter.cancel(NotFoundError(f"store {store!r} was dropped"))
 
     def delete(self, name: str) -> None:
         """Forget an operation that has ended; FailedPreconditionError for one that has not."""
@@ -203,7 +245,7 @@ class Operations:
         """Let go of finished operations that are too old or too many."""
         for name in list(self._superfluous()):
             del self._operations[name]
-        self._requests = {key: name for key, name in self._requests.items() if name in self._operations}
+        self._requests = {key: known for key, known in self._requests.items() if known[1] in self._operations}
 
     def _superfluous(self) -> Iterator[str]:
         excess = len(self._operations) - KEEP + 1

@@ -13,9 +13,8 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
-from lodex.errors import DataLossError, InvalidArgumentError, NotFoundError, UnimplementedError
-from lodex.index.manifest import manifest_path
-from lodex.service.call import Call, ReadVersion, tell_cost
+from lodex.errors import DataLossError, InvalidArgumentError, LodexError, NotFoundError, UnimplementedError
+from lodex.service.call import Call, tell_cost
 from lodex.v1 import (
     admin_pb2,
     datastore_pb2,
@@ -70,17 +69,12 @@ class Rpc:
         """Answer a request and say in the reply what it cost; UnimplementedError where this is not built yet."""
         assert not self.method.server_streaming, "a stream was asked for one reply; this is a bug"
         answer: Any = self._built()
-        try:
-            reply: Message = await answer(request, call)
-        except (NotFoundError, DataLossError) as error:
-            lost = _lost(call)
-            if lost is None:
-                raise
-            if lost.is_pinned:
-                raise NotFoundError(f"version {lost.version} of the store is not kept any more") from error
-            # The version was removed while it was read: nobody asked for this one, so the newest is as good.
-            call.reads.clear()
-            reply = await answer(request, call)
+        while True:
+            try:
+                reply: Message = await answer(request, call)
+                break
+            except (NotFoundError, DataLossError) as error:
+                _give_up_lost(call, error)
         info: Any = getattr(reply, "info", None)
         if info is not None:
             tell_cost(info, call)
@@ -92,11 +86,18 @@ class Rpc:
         UnimplementedError where this is not built yet.
         """
         answer: Any = self._built()
-        async with aclosing(answer(request, call)) as messages:
-            async for message in messages:
-                if message.HasField("info"):
-                    tell_cost(message.info, call)
-                yield message
+        has_begun = has_ended = False
+        while not has_ended:
+            try:
+                async with aclosing(answer(request, call)) as messages:
+                    async for message in messages:
+                        if message.HasField("info"):
+                            tell_cost(message.info, call)
+                        has_begun = True
+                        yield message
+                has_ended = True
+            except (NotFoundError, DataLossError) as error:
+                _give_up_lost(call, error, is_final=has_begun)
 
     async def converse(self, requests: Requests, call: Call) -> AsyncGenerator[Message, None]:
         """Answer a stream of messages with another; UnimplementedError where this is not built yet."""
@@ -111,9 +112,18 @@ class Rpc:
         return self.answer
 
 
-def _lost(call: Call) -> ReadVersion | None:
-    """A version that a request read and that is not there any more."""
-    return next((read for read in call.reads if not manifest_path(read.store.path, read.version).exists()), None)
+def _give_up_lost(call: Call, error: LodexError, *, is_final: bool = False) -> None:
+    """Let a request begin anew that failed because a version was removed while it was read; else raise its error.
+
+    Nobody asked for this one, so the newest is as good: unless the request did, or what it has said `is_final`.
+    """
+    lost = call.lost_version()
+    if lost is None:
+        raise error
+    if lost.is_pinned or is_final:
+        raise NotFoundError(f"version {lost.version} of the store is not kept any more") from error
+    call.check()
+    call.reads.clear()
 
 
 def all_rpcs(handlers: Iterable[object]) -> dict[tuple[str, str], Rpc]:

@@ -41,7 +41,9 @@ async def take_turns(
                 tokens, end = await call.run(turn.step, model=model)
             except ENDS_THE_REQUEST:
                 raise
-            except Exception as error:  # noqa: BLE001  # a defect in one item leaves the others unharmed too
+            except Exception as error:  # a defect in one item leaves the others unharmed too
+                if call.is_lost(error):
+                    raise
                 failure: Exception | None = error
             else:
                 failure = None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lodex.config import ServeSettings
-from lodex.errors import FailedPreconditionError
+from lodex.errors import FailedPreconditionError, NotFoundError
 from lodex.index.files import SyncError
 from lodex.index.store import Store
 from lodex.service.catalog import Catalog
@@ -38,7 +38,7 @@ class WriteAccess:
     """Gives stores to those who write them.
 
     `on_written` is called with the name of a store after each write, `on_failed` when a sync failed and the store is
-    written no longer; both in the thread that wrote.
+    written no longer, `on_dropped` when it was deleted; all in the thread that wrote.
     """
 
     def __init__(self, catalog: Catalog, policy: WritePolicy) -> None:
@@ -46,6 +46,7 @@ class WriteAccess:
         self.policy = policy
         self.on_written: list[Listener] = []
         self.on_failed: list[Listener] = []
+        self.on_dropped: list[Listener] = []
 
     def is_read_only(self, name: str) -> bool:
         """Whether a store cannot be written."""
@@ -67,16 +68,43 @@ class WriteAccess:
         if self.policy.read_only:
             raise FailedPreconditionError("this server is read-only: it was started with the setting read_only")
 
+    def require_same(self, name: str, store: Store) -> None:
+        """NotFoundError where a store was dropped, whether or not another has its name by now."""
+        if self.catalog.stores.get(self.catalog.resolve(name)) is not store:
+            raise NotFoundError(f"store {name!r} was dropped")
+
     @contextmanager
-    def writing(self, name: str) -> Iterator[Store]:
-        """A store for the time of one write."""
+    def writing(self, name: str, opened: Store | None = None) -> Iterator[Store]:
+        """A store for the time of one write: the one that was `opened`, or the one that has the name now.
+
+        Whatever goes wrong because it is dropped meanwhile becomes a NotFoundError.
+        """
+        if opened is not None:
+            self.require_same(name, opened)
         store = self.require(name)
+        with self.unless_dropped(name, store):
+            try:
+                yield store
+            except SyncError:
+                self.require_same(name, store)
+                for listener in self.on_failed:
+                    listener(self.catalog.resolve(name))
+                raise
+        self.written(name)
+
+    @contextmanager
+    def unless_dropped(self, name: str, store: Store) -> Iterator[None]:
+        """Let what goes wrong within be a NotFoundError where the store was dropped."""
         try:
-            yield store
-        except SyncError:
-            for listener in self.on_failed:
-                listener(self.catalog.resolve(name))
+            yield
+        except Exception:
+            self.require_same(name, store)
             raise
+
+    def dropped(self, name: str) -> None:
+        """Tell that a store is there no longer."""
+        for listener in self.on_dropped:
+            listener(name)
         self.written(name)
 
     def written(self, name: str) -> None:

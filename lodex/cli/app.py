@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from enum import Enum
@@ -61,6 +62,8 @@ app = typer.Typer(
 console = _Console(markup=False, highlight=False, emoji=False)
 
 _WIDTH_OF_A_PIPE = 1_000_000
+# What a terminal obeys or a line ends with: control characters, separators, marks of writing direction, surrogates.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON, one object, for programs.")]
 
@@ -85,6 +88,11 @@ def _options(
 def say(*parts: str | tuple[str, str], end: str = "\n") -> None:
     """Print a line for people: texts as they are, or pairs of a text and its style. It is not wrapped."""
     console.print(Text.assemble(*parts), end=end, soft_wrap=True)
+
+
+def escaped(text: str) -> str:
+    r"""A text of a document on one line, no part of which a terminal obeys: \x1b for an escape, \n for a new line."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def plural(number: int, noun: str) -> str:
@@ -132,12 +140,15 @@ def _plain(value: Any) -> Any:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:
-    """Print a table for people; numbers are set to the right. Long cells are folded on a terminal alone."""
+    """Print a table for people, its cells `escaped`; numbers are set to the right.
+
+    Long cells are folded on a terminal alone.
+    """
     table = Table(title=Text(title) if title else None, title_justify="left", box=None, pad_edge=False)
     for i, name in enumerate(columns):
         number = bool(rows) and all(isinstance(row[i], (int, float)) for row in rows)
         table.add_column(Text(name), justify="right" if number else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row))
+        table.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else escaped(str(cell))) for cell in row))
     wide_enough = console if console.is_terminal else _Console(width=_WIDTH_OF_A_PIPE)
     wide_enough.print(table)

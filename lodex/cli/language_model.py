@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from lodex.cli.app import JsonFlag, app, plural, print_json, print_table, read_text, say
+from lodex.cli.app import JsonFlag, app, escaped, plural, print_json, print_table, read_text, say
 from lodex.cli.queries import IndexOption, TokensFlag, read_query, report, update_command
 from lodex.cli.target import (
     AddressOption,
@@ -269,7 +269,11 @@ def _print_score(answer: TextScore) -> None:
         for neighbor in neighbors:
             place = neighbor.occurrence
             around = " ".join(f"{place.before}»{place.match}«{place.after}".split())
-            say(f"  {neighbor.weight:.4f}  id {neighbor.token_id}  ", (place.doc_id, "cyan"), f"  {around}")
+            say(
+                f"  {neighbor.weight:.4f}  id {neighbor.token_id}  ",
+                (place.doc_id, "cyan"),
+                f"  {escaped(around)}",
+            )
 
 
 def _bits_per_byte(part: ComponentScores, text_bytes: int) -> str:
@@ -319,6 +323,6 @@ def _print_sources(text: str, passages: Retrieved, citations: Iterable[Citation]
         say(f"\n“{span}” ", (numbers, "bold"))
     say(("\nsources", "bold"), "" if passages.hits else ": no passage fits into the prompt")
     for number, hit in enumerate(passages.hits, 1):
-        say(f"[{number}]  {hit.score:.4f}  ", (hit.passage.id, "cyan"), f"  {hit.passage.title}")
+        say(f"[{number}]  {hit.score:.4f}  ", (hit.passage.id, "cyan"), f"  {escaped(hit.passage.title)}")
     if passages.left_out:
         say(f"{plural(passages.left_out, 'passage')} more did not fit")

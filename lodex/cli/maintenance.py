@@ -37,9 +37,7 @@ def delete(
 
     wanted = list(doc_ids or [])
     if ids_from is not None:
-        # Ids may hold what else `splitlines` takes for the end of a line.
-        lines = read_text(ids_from, "ids_from").split("\n")
-        wanted += [line.removesuffix("\r") for line in lines if line.strip("\r")]
+        wanted += [line for line in read_text(ids_from, "ids_from").splitlines() if line]
     if (where is None) == (not doc_ids and ids_from is None):
         raise InvalidArgumentError("say which documents: by DOC_ID and --ids-from FILE, or else by --where", "doc_ids")
     opened = Store.open(store)

@@ -10,7 +10,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from lodex.cli.app import JsonFlag, app, plural, print_json, print_table, say
+from lodex.cli.app import JsonFlag, app, escaped, plural, print_json, print_table, say
 from lodex.cli.target import AddressOption, ApiKeyFile, ModelFolders, StoreOption, VerifyOption, connect
 from lodex.errors import InvalidArgumentError, LodexError
 from lodex.types import (
@@ -97,8 +97,8 @@ def search(
                 say((query[i], "bold"))
                 for hit in hits:
                     passage = hit.passage
-                    say(f"\n{hit.score:.4f}  ", (passage.id, "cyan"), f"  {passage.title}")
-                    say("        " + " ".join(passage.text.split())[:400])
+                    say(f"\n{hit.score:.4f}  ", (passage.id, "cyan"), f"  {escaped(passage.title)}")
+                    say("        " + escaped(" ".join(passage.text.split())[:400]))
 
         report(answers, show, as_json, update_command(address, store))
 
@@ -261,7 +261,7 @@ def docs(
             for _, answer in good:
                 say(plural(answer.count, "occurrence"))
                 for place in answer.occurrences:
-                    before, match, after = _one_line(place)
+                    before, match, after = map(escaped, _one_line(place))
                     say("\n", (place.doc_id, "cyan"), f"  bytes {place.begin:,}-{place.end:,}")
                     say(before, (match, "bold"), after)
                 if answer.next_page_token:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lodex.cli.app import JsonFlag, app, read_text, say
+from lodex.cli.app import JsonFlag, app, escaped, read_text, say
 from lodex.cli.queries import IndexOption, report, update_command
 from lodex.cli.target import (
     AddressOption,
@@ -71,9 +71,9 @@ def rerank(
 def _show(ranking: Ranking) -> None:
     for place, candidate in enumerate(ranking.candidates, 1):
         was = f"was {candidate.index + 1}"
-        name = f"  {candidate.id}" if candidate.id else ""
+        name = f"  {escaped(candidate.id)}" if candidate.id else ""
         say(f"{place:3}  {candidate.score:8.3f}  ", (was, "cyan"), name)
-        say("        " + " ".join(candidate.text.split())[:200])
+        say("        " + escaped(" ".join(candidate.text.split())[:200]))
     cost = f"{ranking.windows} windows, {ranking.forwards} forward passes, {ranking.prompt_tokens:,} tokens"
     say(cost + (", stopped by the deadline" if ranking.partial else ""))
 

@@ -20,7 +20,12 @@ AddressOption = Annotated[
 ]
 StoreOption = Annotated[
     str,
-    typer.Option("--store", envvar="LODEX_STORE", help="Path of a store on this machine, or with --address its name."),
+    typer.Option(
+        "--store",
+        envvar="LODEX_STORE",
+        help="Path of a store on this machine, or PATH@VERSION or PATH@TAG of an older version of it; "
+        "with --address its name there.",
+    ),
 ]
 VerifyOption = Annotated[
     str,
@@ -93,6 +98,15 @@ def path_or_named(context: typer.Context, path: Path | None, address: str, store
     return "", str(path)
 
 
+def at_version(store: str) -> tuple[str, int | None, str | None]:
+    """Path, version and tag from PATH, PATH@VERSION or PATH@TAG. What stands on this machine as it is written wins."""
+    path, _, at = store.rpartition("@")
+    if not path or not at or Path(store).exists() or not Path(path).exists():
+        return store, None, None
+    is_number = at.isascii() and at.isdigit()
+    return path, int(at) if is_number else None, None if is_number else at
+
+
 @contextmanager
 def connect(
     address: str,
@@ -129,8 +143,15 @@ def connect(
 
     if store:
         models, language_models, rerankers = (named[field] for _, field, _ in folders)
+        path, version, tag = at_version(store)
         with lodex.open(
-            store, verify=verify, models=models, language_models=language_models, rerankers=rerankers
+            path,
+            version=version,
+            tag=tag,
+            verify=verify,
+            models=models,
+            language_models=language_models,
+            rerankers=rerankers,
         ) as opened:
             yield opened.client, opened.name
     elif needs_store:

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from lodex.client.ingest_state import ATTEMPTS, Batches, IngestOptions, IngestState, pauses_s
 from lodex.client.results import IngestResult
 from lodex.client.transport import AsyncTransport
-from lodex.errors import InternalError, LodexError, UnavailableError
+from lodex.errors import InputError, InternalError, LodexError, UnavailableError
 from lodex.types import Document
 from lodex.v1 import common_pb2, datastore_pb2
 
@@ -19,7 +19,7 @@ class AwaitingIngest:
 
     def __init__(self, options: IngestOptions, documents: Iterable[Document] | AsyncIterable[Document]) -> None:
         self._state = IngestState(options)
-        self._batches = _batches(documents, options.batch)
+        self._batches = _batches(documents, self._state)
         self._changed = asyncio.Condition()
         self._reading: asyncio.Future[list[common_pb2.Document] | None] | None = None
         self._failure: BaseException | None = None
@@ -93,13 +93,20 @@ class AwaitingIngest:
 
 
 async def _batches(
-    documents: Iterable[Document] | AsyncIterable[Document], most: int
+    documents: Iterable[Document] | AsyncIterable[Document], state: IngestState
 ) -> AsyncIterator[list[common_pb2.Document]]:
-    batches = Batches(most)
+    batches = Batches(state.options.batch)
     async for document in _awaited(documents):
-        full = batches.add(document)
+        refused = None
+        try:
+            full = batches.add(document)
+        except InputError as error:
+            # What came before it goes first, so that the places of all others stay right.
+            full, refused = batches.rest() or None, error
         if full is not None:
             yield full
+        if refused is not None:
+            state.leave_out(document.doc_id, refused)
     rest = batches.rest()
     if rest:
         yield rest

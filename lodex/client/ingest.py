@@ -10,7 +10,7 @@ from contextlib import closing
 from lodex.client.ingest_state import ATTEMPTS, Batches, IngestOptions, IngestState, pauses_s
 from lodex.client.results import IngestResult
 from lodex.client.transport import Transport
-from lodex.errors import InternalError, LodexError, UnavailableError
+from lodex.errors import InputError, InternalError, LodexError, UnavailableError
 from lodex.types import Document
 from lodex.v1 import common_pb2, datastore_pb2
 
@@ -20,7 +20,7 @@ class BlockingIngest:
 
     def __init__(self, options: IngestOptions, documents: Iterable[Document]) -> None:
         self._state = IngestState(options)
-        self._batches = _batches(documents, options.batch)
+        self._batches = _batches(documents, self._state)
         self._changed = threading.Condition()
         self._source = threading.Lock()
         self._failure: BaseException | None = None
@@ -100,12 +100,19 @@ class BlockingIngest:
             return self._state.get(sequence)
 
 
-def _batches(documents: Iterable[Document], most: int) -> Iterator[list[common_pb2.Document]]:
-    batches = Batches(most)
+def _batches(documents: Iterable[Document], state: IngestState) -> Iterator[list[common_pb2.Document]]:
+    batches = Batches(state.options.batch)
     for document in documents:
-        full = batches.add(document)
+        refused = None
+        try:
+            full = batches.add(document)
+        except InputError as error:
+            # What came before it goes first, so that the places of all others stay right.
+            full, refused = batches.rest() or None, error
         if full is not None:
             yield full
+        if refused is not None:
+            state.leave_out(document.doc_id, refused)
     rest = batches.rest()
     if rest:
         yield rest

@@ -11,12 +11,14 @@ from typing import Any
 from lodex.client.codec import asked
 from lodex.client.results import IngestResult, Rejected
 from lodex.client.status import error_of
-from lodex.errors import InvalidArgumentError
+from lodex.errors import InputError, InvalidArgumentError
 from lodex.types import Document
 from lodex.v1 import common_pb2, datastore_pb2
 
 BATCH_DOCUMENTS = 1000
 BATCH_BYTES = 4 << 20
+DOCUMENT_BYTES = (64 << 20) - 1024
+"""What fits into a message of a server that has the default limits, with room for what is around it."""
 WINDOW_BYTES = 32 << 20
 """Bytes of batches that are kept until the server has them; then it is asked to publish, and waited for."""
 ATTEMPTS = 8
@@ -75,6 +77,7 @@ class IngestState:
     made: int = 0
     _wait_s: float = 0.0
     _position: int = 0
+    _left_out: int = 0
     _kept: dict[int, _Sent] = field(default_factory=dict)
     _kept_bytes: int = 0
     _durable: int = 0
@@ -95,6 +98,14 @@ class IngestState:
             message = datastore_pb2.IngestRequest(batch=batch)
             self._kept[self.made] = _Sent(message, self._position, size)
         self._position += len(documents)
+
+    def leave_out(self, doc_id: str, error: InputError) -> None:
+        """Pass over the document after those of the batches so far; it is raised where the ingest stops on errors."""
+        if self.options.stop_on_error:
+            raise error
+        self.errors.append(Rejected(self._position, doc_id, error))
+        self._position += 1
+        self._left_out += 1
 
     def get(self, sequence: int) -> datastore_pb2.IngestRequest | None:
         """A batch that was made; None for one that is durable already."""
@@ -121,10 +132,10 @@ class IngestState:
                 version=sums.version,
                 documents=sums.documents,
                 replaced=sums.replaced,
-                rejected=sums.rejected,
+                rejected=sums.rejected + self._left_out,
                 text_bytes=sums.text_bytes,
                 request_id=self.options.request_id,
-                errors=tuple(self.errors),
+                errors=tuple(sorted(self.errors, key=lambda rejected: rejected.position)),
             )
 
     def take_wait_s(self) -> float:
@@ -148,9 +159,13 @@ class Batches:
         self._bytes = 0
 
     def add(self, document: Document) -> list[common_pb2.Document] | None:
-        """Take a document; the batch before it, where that is complete."""
+        """Take a document; the batch before it, where that is complete. InputError for one that no message holds."""
         message = document_message(document)
         size = message.ByteSize()
+        if size > DOCUMENT_BYTES:
+            raise InputError(
+                f"document {document.doc_id[:80]!r} takes {size:,} bytes of a message, which holds {DOCUMENT_BYTES:,}"
+            )
         full = None
         if self._documents and (len(self._documents) >= self._most or self._bytes + size > BATCH_BYTES):
             full = self.rest()

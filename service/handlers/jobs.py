@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from google.longrunning import operations_pb2
 from google.protobuf.message import Message
@@ -20,7 +20,7 @@ from lodex.service.jobs import Jobs
 from lodex.service.language_models import LanguageModels
 from lodex.service.models import Models
 from lodex.service.new_indexes import NewIndex
-from lodex.service.operations import JobMeter, Operations
+from lodex.service.operations import JobMeter, Operations, on_kept_version
 from lodex.service.writing import WriteAccess
 from lodex.v1 import datastore_pb2
 
@@ -49,18 +49,16 @@ class JobsHandler:
     async def build_index(self, request: datastore_pb2.BuildIndexRequest, call: Call) -> operations_pb2.Operation:
         """Build an index that is there, or a new one."""
         wanted = NewIndex.read(request.index, request.kind, request.config_json)
-        return self._start(
-            "build_index", request.store, request.request_id, lambda jobs: partial(jobs.build_index, wanted)
-        )
+        return self._start("build_index", request, lambda jobs: partial(jobs.build_index, wanted))
 
     async def compact_store(self, request: datastore_pb2.CompactStoreRequest, call: Call) -> operations_pb2.Operation:
         """Merge segments."""
         full = request.full
-        return self._start("compact_store", request.store, request.request_id, lambda jobs: partial(jobs.compact, full))
+        return self._start("compact_store", request, lambda jobs: partial(jobs.compact, full))
 
     async def purge_store(self, request: datastore_pb2.PurgeStoreRequest, call: Call) -> operations_pb2.Operation:
         """Remove the bytes of what was deleted."""
-        return self._start("purge_store", request.store, request.request_id, lambda jobs: jobs.purge)
+        return self._start("purge_store", request, lambda jobs: jobs.purge)
 
     async def collect_garbage(
         self, request: datastore_pb2.CollectGarbageRequest, call: Call
@@ -70,9 +68,7 @@ class JobsHandler:
             raise InvalidArgumentError(f"keep_versions is {request.keep_versions}, at least 1 is kept", "keep_versions")
         if request.grace_s < 0:
             raise InvalidArgumentError(f"grace_s is {request.grace_s}, it must not be negative", "grace_s")
-        return self._start(
-            "collect_garbage", request.store, request.request_id, lambda jobs: partial(jobs.collect_garbage, request)
-        )
+        return self._start("collect_garbage", request, lambda jobs: partial(jobs.collect_garbage, request))
 
     async def import_files(self, request: datastore_pb2.ImportFilesRequest, call: Call) -> operations_pb2.Operation:
         """Add documents from files of the server."""
@@ -82,8 +78,7 @@ class JobsHandler:
         inputs = await call.run(allowed_inputs, list(request.inputs), self._access.policy.import_roots)
         return self._start(
             "import_files",
-            request.store,
-            request.request_id,
+            request,
             lambda jobs: partial(jobs.import_files, inputs, fields, request, self._limits),
         )
 
@@ -98,19 +93,39 @@ class JobsHandler:
         jobs = Jobs(name, store, self._models, self._language_models)
         quarantine = not self._access.is_read_only(request.target.store)
         work = partial(jobs.verify, version, quarantine)
-        return self._operations.start("verify_store", name, request.request_id, work, f"{name}/verify").message()
+
+        def check(meter: JobMeter) -> Message:
+            with self._access.unless_dropped(name, store):
+                return on_kept_version(store, partial(work, meter), meter)
+
+        asked = datastore_pb2.VerifyStoreRequest()
+        asked.CopyFrom(request)
+        asked.target.store = name
+        return self._operations.start(
+            "verify_store",
+            name,
+            request.request_id,
+            check,
+            f"{name}/verify",
+            asked.SerializeToString(deterministic=True),
+        ).message()
 
     def _start(
-        self, job: str, store: str, request_id: str, choose: Callable[[Jobs], Callable[[JobMeter], Message]]
+        self, job: str, request: Any, choose: Callable[[Jobs], Callable[[JobMeter], Message]]
     ) -> operations_pb2.Operation:
         """Start a job that writes a store; `choose` says which of its jobs."""
-        opened = self._access.require(store)
-        name = self._access.catalog.resolve(store)
-        read_request_id(request_id, "request_id")
-        work = choose(Jobs(name, opened, self._models, self._language_models))
+        store = self._access.require(request.store)
+        name = self._access.catalog.resolve(request.store)
+        read_request_id(request.request_id, "request_id")
+        work = choose(Jobs(name, store, self._models, self._language_models))
 
         def write(meter: JobMeter) -> Message:
-            with self._access.writing(name):
-                return work(meter)
+            with self._access.writing(name, store):
+                return on_kept_version(store, partial(work, meter), meter)
 
-        return self._operations.start(job, name, request_id, write).message()
+        asked = type(request)()
+        asked.CopyFrom(request)
+        asked.store = name
+        return self._operations.start(
+            job, name, request.request_id, write, request=asked.SerializeToString(deterministic=True)
+        ).message()

@@ -58,8 +58,8 @@ class StoresHandler:
                     f"store {request.store!r} is at version {store.version}, not {request.expected_version}"
                 )
             self._access.catalog.remove(request.store)
+            self._access.dropped(request.store)
             root.delete(request.store)
-        self._access.written(request.store)
         return datastore_pb2.DeleteStoreResponse()
 
     def _require_root(self) -> StoreRoot:

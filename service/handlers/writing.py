@@ -11,6 +11,7 @@ from lodex.errors import ConflictError, InvalidArgumentError, NotFoundError, Una
 from lodex.index.deletion import Deleted, delete_chosen, delete_documents
 from lodex.index.predicates import matching_documents
 from lodex.index.snapshot import Snapshot
+from lodex.index.store import Store
 from lodex.service.call import Call, tell_cost
 from lodex.service.checks import at_most
 from lodex.service.filters import read_filter
@@ -46,13 +47,14 @@ class WritingHandler:
         """Publish batches as they come, at most about a second after each, and acknowledge what is durable.
 
         A stream that is opened again takes over from the one before, which ends with ABORTED. A server that leaves
-        publishes what it has, and ends the stream with UNAVAILABLE.
+        publishes what it has, and ends the stream with UNAVAILABLE; one whose store is dropped ends with NOT_FOUND.
         """
         first = await requests.receive()
         if first is None or not first.HasField("start"):
             raise InvalidArgumentError("the first message of the stream must be start", "start")
         name = self._writable_name(first.start.store, "start.store")
-        ingest = await call.run(Ingest, self._access.require(name), first.start, self._limits, writes=name)
+        store = self._access.require(name)
+        ingest = await call.run(Ingest, store, first.start, self._limits, writes=name)
         key = (name, ingest.request_id)
         self._streams[key] = ingest
         try:
@@ -68,19 +70,20 @@ class WritingHandler:
                     has_ended = message is None
                     if message is not None:
                         await call.run(ingest.take, _batch_of(message), writes=name)
+                self._access.require_same(name, store)
                 now = time.monotonic()
                 held_since = None if ingest.is_empty else held_since or now
                 is_late = held_since is not None and now - held_since >= PUBLISH_S
                 if not ingest.is_empty and (has_ended or ingest.is_due or is_late or self._state.draining):
                     held_since = None
-                    done, wait_ms = await call.run(self._commit, name, ingest, writes=name)
+                    done, wait_ms = await call.run(self._commit, name, store, ingest, writes=name)
                     if wait_ms and not has_ended:
                         # First, so that a sender who waits for the other one has heard it.
                         yield datastore_pb2.IngestResponse(backoff={"wait_ms": wait_ms})
                     yield datastore_pb2.IngestResponse(acknowledged=done)
                 if self._state.draining and not has_ended:
                     raise UnavailableError("the server is leaving: go on at another with the same request_id")
-            finished = await call.run(self._finish, name, ingest, writes=name)
+            finished = await call.run(self._finish, name, store, ingest, writes=name)
             tell_cost(finished.info, call)
             yield datastore_pb2.IngestResponse(finished=finished)
         finally:
@@ -107,17 +110,18 @@ class WritingHandler:
         reply.info.usage.items = len(request.doc_ids)
         return reply
 
-    def _commit(self, name: str, ingest: Ingest) -> tuple[datastore_pb2.IngestAcknowledged, int]:
+    def _commit(self, name: str, store: Store, ingest: Ingest) -> tuple[datastore_pb2.IngestAcknowledged, int]:
         """Publish what a stream holds; and for how many ms its sender should wait."""
         if self._streams.get((name, ingest.request_id)) is not ingest:
             raise ConflictError(f"another stream took over request {ingest.request_id!r} of store {name!r}")
-        with self._access.writing(name) as store:
+        with self._access.writing(name, store):
             done = ingest.commit()
             return done, pressure_ms(store.snapshot()) if self._state.maintaining else 0
 
-    def _finish(self, name: str, ingest: Ingest) -> datastore_pb2.IngestFinished:
+    def _finish(self, name: str, store: Store, ingest: Ingest) -> datastore_pb2.IngestFinished:
+        self._access.require_same(name, store)
         finished = ingest.finish()
-        finished.info.sources.append(written_version(name, self._access.require(name), finished.version))
+        finished.info.sources.append(written_version(name, store, finished.version))
         return finished
 
     def _delete(

@@ -93,7 +93,10 @@ def test_every_format_becomes_one_version(tmp_path: Path, store: Store) -> None:
         ('{"id": "b"}\n', ":2: no field 'text' or 'contents' or 'content' or 'body'; there are none"),
         ('{"id": "b", "text": " \\n\\t"}\n', ":2: document 'b' has no text"),
         ('{"id": "b", "text": ""}\n', ":2: document 'b' has no text"),
-        ('{"id": "a", "text": "again"}\n', ":2: doc_id 'a' is already in this input; use --replace to replace it"),
+        (
+            '{"id": "a", "text": "again"}\n',
+            ":2: doc_id 'a' is already in this input; to replace it: --replace, or upsert",
+        ),
         ('{"id": "b", "text": "\\ud800"}\n', ":2: document 'b': text is not valid Unicode"),
         ('{"id": "b", "text": "x", "title": "\\udfff"}\n', ":2: document 'b': title is not valid Unicode"),
         ('{"id": "b", "text": "x", "m": {"k": ["\\ud800"]}}\n', ":2: document 'b': metadata is not valid Unicode"),
@@ -147,7 +150,9 @@ def test_an_ingest_of_faults_alone_publishes_nothing(tmp_path: Path, store: Stor
     assert ingest(store, [path]).version == 2
     again = ingest(store, [path], on_error="skip")
     assert (again.version, again.documents) == (2, 0)
-    assert again.skipped[0].examples == (f"{path}:1: doc_id 'a' is already in the store; use --replace to replace it",)
+    assert again.skipped[0].examples == (
+        f"{path}:1: doc_id 'a' is already in the store; to replace it: --replace, or upsert",
+    )
     with pytest.raises(DuplicateDocumentError, match=r"rows\.jsonl:1: doc_id 'a' is already in the store"):
         ingest(store, [path])
     assert store.version == 2

@@ -160,7 +160,7 @@ def test_ids_of_other_tasks_are_faults_with_their_place(tmp_path: Path, clashing
     with pytest.raises(DuplicateDocumentError) as caught:
         run(tmp_path, "store", clashing, task_input_bytes=1)
     path = clashing / "b.jsonl"
-    assert str(caught.value) == f"{path}:2: doc_id '3' is already in this input; use --replace to replace it"
+    assert str(caught.value) == f"{path}:2: doc_id '3' is already in this input; to replace it: --replace, or upsert"
     assert Store.open(tmp_path / "store").version == 1
 
 

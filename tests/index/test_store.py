@@ -1,10 +1,12 @@
 """The store: what is added is read back, versions are pinned, writers do not lose each other's work."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 
 from lodex.errors import (
     AlreadyExistsError,
+    ConflictError,
     DataLossError,
     DuplicateDocumentError,
     InputError,
@@ -244,3 +247,30 @@ def test_a_killed_writer_leaves_the_last_version(tmp_path: Path) -> None:
     Store.open(root).add([Document(f"new-{i}", "word " * 100) for i in range(100)], segment_bytes=1000)
     assert len(Store.open(root)) == 102
     assert not list((root / "segments").glob(".tmp-*"))
+
+
+@pytest.mark.parametrize("versions", [1, 2, 3])
+def test_a_store_in_the_place_of_another_is_not_it(tmp_path: Path, versions: int) -> None:
+    """With fewer, as many or more versions: what was opened before neither reads nor writes it."""
+    path = tmp_path / "store"
+    first = Store.create(path)
+    first.add([Document("a", "of the first")])
+    pinned = Store.open(path, first.version)
+    shutil.rmtree(path)
+    for read in (lambda: first.get("a"), lambda: len(first)):
+        with pytest.raises(NotFoundError, match="dropped"):
+            read()
+    with pytest.raises(NotFoundError, match="dropped"):
+        first.commit(lambda latest: replace(latest, aliases={"x": "y"}), "alias")
+    second = Store.create(path)
+    for i in range(versions - 1):
+        second.add([Document(f"b{i}", "of the second")])
+    for store in (first, pinned) if versions == 2 else (first,):
+        for _ in range(2):
+            with pytest.raises(NotFoundError, match="dropped"):
+                store.get("a")
+    with pytest.raises(ConflictError, match="dropped and made again"):
+        first.commit(lambda latest: replace(latest, aliases={"x": "y"}), "alias")
+    with pytest.raises((ConflictError, NotFoundError), match="dropped"):
+        first.add([Document("c", "of the first")])
+    assert Store.open(path).version == versions

@@ -57,9 +57,9 @@ def test_texts_are_printed_as_they_are(path: Path, run: Run, capsys: pytest.Capt
 
 
 def test_white_space_in_a_document_is_one_blank(path: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    """Also where the match begins and ends, and beside a NUL byte; long lines are not wrapped in a pipe."""
+    """Also where the match begins and ends; a NUL byte is shown, and long lines are not wrapped in a pipe."""
     assert run("docs", " cat", "--context", "40", "--store", path) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == f"one\0 {' '.join(HOSTILE)} and a cat sat on the mat"
+    assert capsys.readouterr().out.splitlines()[-1] == rf"one\x00 {' '.join(HOSTILE)} and a cat sat on the mat"
 
 
 def test_a_table_is_not_folded_in_a_pipe(path: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:

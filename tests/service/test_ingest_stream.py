@@ -17,7 +17,7 @@ import grpc
 import pytest
 
 import lodex
-from lodex.client import AsyncClient, Client
+from lodex.client import AsyncClient, Client, IngestResult, ingest_state
 from lodex.client.status import error_of_rpc
 from lodex.config import Limits
 from lodex.errors import (
@@ -227,15 +227,16 @@ def test_a_stream_is_resumed_where_it_broke(address: str, store: Store) -> None:
 
 def test_a_stream_that_is_resumed_ends_the_one_before(address: str, store: Store) -> None:
     """Two streams of one request never publish the same batch."""
-    with Stream(address) as first, Stream(address) as second:
+    with Stream(address) as first:
         first.next("started")
-        second.next("started")
-        second.batch(1, "a")
-        second.next("acknowledged")
-        first.batch(1, "a")
-        with pytest.raises(ConflictError, match="took over"):
-            first.next("acknowledged")
-        assert second.finish().documents == 1
+        with Stream(address) as second:
+            second.next("started")
+            second.batch(1, "a")
+            second.next("acknowledged")
+            first.batch(1, "a")
+            with pytest.raises(ConflictError, match="took over"):
+                first.next("acknowledged")
+            assert second.finish().documents == 1
 
 
 @pytest.mark.parametrize(
@@ -427,6 +428,36 @@ def test_both_clients_send_documents_as_they_come(address: str, store: Store) ->
     asyncio.run(main())
     assert store.get("d3").text == "changed"
     assert len(store) == 31
+
+
+def test_a_document_that_fits_no_message_is_left_out(
+    address: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As others that are refused are, and at its place; with stop_on_error it ends the ingest."""
+    monkeypatch.setattr(ingest_state, "DOCUMENT_BYTES", 1000)
+    large = Document("large", "x" * 1000)
+    given = [Document("a", "x"), large, Document("", "x"), Document("b", "x"), large]
+
+    def check(result: IngestResult) -> None:
+        assert (result.documents, result.rejected) == (2, 3)
+        places = [(rejected.position, rejected.doc_id) for rejected in result.errors]
+        assert places == [(1, "large"), (2, ""), (4, "large")]
+        assert isinstance(result.errors[0].error, InputError)
+        assert "holds 1,000" in str(result.errors[0].error)
+
+    with Client(address) as client:
+        check(client.ingest("docs", given))
+        with pytest.raises(InputError, match="'large' takes"):
+            client.ingest("docs", [Document("c", "x"), large], stop_on_error=True)
+
+    async def main() -> None:
+        async with AsyncClient(address) as client:
+            await client.delete("docs", ["a", "b"])
+            check(await client.ingest("docs", given, batch=2))
+            with pytest.raises(InputError, match="'large' takes"):
+                await client.ingest("docs", [large], stop_on_error=True)
+
+    asyncio.run(main())
 
 
 def test_in_this_process_too(tmp_path: Path) -> None:

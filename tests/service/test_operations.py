@@ -126,6 +126,33 @@ def test_the_same_request_is_the_same_operation(client: Client) -> None:
     assert client.compact("docs", request_id="s").name != first.name
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (lambda c: c.compact("docs", request_id="r"), lambda c: c.compact("docs", full=True, request_id="r")),
+        (
+            lambda c: c.build_index("docs", "p1", "passages", {"chunking": "180w"}, request_id="r"),
+            lambda c: c.build_index("docs", "p2", "passages", {"chunking": "180w"}, request_id="r"),
+        ),
+        (lambda c: c.verify("docs", request_id="r"), lambda c: c.verify("docs", version=1, request_id="r")),
+    ],
+    ids=["compact", "build_index", "verify"],
+)
+def test_an_id_is_of_one_request(client: Client, first: Callable[..., Any], second: Callable[..., Any]) -> None:
+    """Another request of the same job under it is refused, and the first one is found still."""
+    name = first(client).name
+    with pytest.raises(InvalidArgumentError, match="was used for another") as caught:
+        second(client)
+    assert caught.value.field == "request_id"
+    assert first(client).name == name
+
+
+def test_a_store_goes_by_its_name_or_as_the_only_one(store: Store) -> None:
+    """The request is the same."""
+    with lodex.open(store.path, "docs") as db:
+        assert db.client.compact("", request_id="r").name == db.client.compact("docs", request_id="r").name
+
+
 def test_jobs_that_write_a_store_take_turns(client: Client, gate: threading.Event) -> None:
     """One at a time; a check of its files does not wait for them."""
     first, second = client.compact("docs"), client.compact("docs")

@@ -1,6 +1,8 @@
 """Deleting documents, making and removing stores, naming versions and indexes: over gRPC and in this process."""
 
+import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from lodex.errors import (
 from lodex.filters import Condition, Texts
 from lodex.index.history import tag
 from lodex.index.store import Store
+from lodex.service import jobs as jobs_module
 from lodex.service.indexing import build_suffix_index
 from lodex.service.server import Server
 from lodex.service.store_root import StoreRoot
@@ -200,6 +203,46 @@ class TestStores:
         with pytest.raises(FailedPreconditionError, match="operator"):
             client.create_store("given")
         assert len(store) == 10
+
+    def test_jobs_end_with_their_store(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        """With NotFoundError: the one at work, also where it fails for want of its files, and the one that waits."""
+        begun, dropped = threading.Event(), threading.Event()
+
+        def compact(store: Store, *args: Any, check: Callable[[], None], **options: Any) -> Any:
+            begun.set()
+            dropped.wait(10)
+            store.commit(lambda latest: replace(latest, aliases={"x": "y"}), "alias")
+            raise OSError("a file is gone")
+
+        monkeypatch.setattr(jobs_module, "compact", compact)
+        client.create_store("mine")
+        working, waiting = client.compact("mine", request_id="a"), client.compact("mine", request_id="b")
+        assert begun.wait(10)
+        client.drop_store("mine")
+        client.create_store("mine")
+        dropped.set()
+        for operation in (working, waiting):
+            with pytest.raises(NotFoundError, match="store 'mine' was dropped"):
+                operation.result(30)
+        assert client.store("mine").version == 2
+        assert client.compact("mine", request_id="a").name != working.name
+
+    def test_a_stream_ends_with_its_store(self, client: Client) -> None:
+        """Nothing more of it gets into another store of that name."""
+        client.create_store("mine")
+        client.ingest("mine", [Document("here", "text")])
+
+        def documents() -> Iterator[Document]:
+            yield Document("before", "text")
+            client.drop_store("mine")
+            client.create_store("mine")
+            for i in range(2000):
+                yield Document(f"after {i}", "text")
+
+        with pytest.raises(NotFoundError, match="store 'mine' was dropped"):
+            client.ingest("mine", documents(), batch=1000)
+        assert client.documents("mine") == ()
+        assert client.ingest("mine", [Document("new", "text")]).documents == 1
 
     @pytest.mark.parametrize("name", ["", "No", "../x", "a/b", ".new-x"])
     def test_names_have_their_form(self, client: Client, name: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lodex.cli import main
+from lodex.index.history import tag
 from lodex.index.store import Store
 from lodex.types import Document
 
@@ -92,3 +93,38 @@ def test_a_store_is_said_once(path: Path, run: Run) -> None:
     """A path beside --store is refused."""
     code, _, err = run("documents", path, "--store", path)
     assert (code, err) == (1, "lodex: say either PATH or --store, not both\n")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_terminal_obeys_no_document(tmp_path: Path, run: Run, as_json: bool) -> None:
+    """Control characters are shown, one line for each document; programs get them as they are."""
+    title = "a\x1b[31m\nb\u202e\x9b\x7f é\u00a0\t"
+    Store.create(tmp_path / "docs").add([Document("d1", "text", "a\rb", title)])
+    code, out, _ = run("documents", tmp_path / "docs", *(["--json"] if as_json else []))
+    assert code == 0
+    if as_json:
+        assert json.loads(out)["documents"][0]["title"] == title
+    else:
+        assert len(out.splitlines()) == 2
+        assert out.splitlines()[1].split() == ["d1", r"a\rb", r"a\x1b[31m\nb\u202e\x9b\x7f", "é", r"\t"]
+
+
+def test_a_store_is_read_as_it_was(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a version or a tag after an @; a folder that has one in its name is that folder."""
+    path = tmp_path / "docs"
+    store = Store.create(path)
+    store.add([Document("old", "text")])
+    tag(path, "good")
+    store.add([Document("new", "text")])
+    for at in ("@2", "@good"):
+        code, out, _ = run("documents", "--store", f"{path}{at}")
+        assert (code, [line.split()[0] for line in out.splitlines()]) == (0, ["doc_id", "old"])
+        monkeypatch.setenv("LODEX_STORE", f"{path}{at}")
+        assert run("documents")[1] == out
+        monkeypatch.delenv("LODEX_STORE")
+    for at, said in (("@9", "no version 9"), ("@bad", "bad"), ("x@2", "no store")):
+        code, out, err = run("documents", f"{path}{at}")
+        assert (code, out) == (1, "")
+        assert said in err
+    Store.create(tmp_path / "docs@2").add([Document("other", "text")])
+    assert run("documents", f"{path}@2")[1].split()[-1] == "other"

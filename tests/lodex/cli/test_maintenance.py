@@ -49,10 +49,19 @@ def test_documents_are_deleted_by_ids_files_and_filters(store: Store, run: Run, 
     listed = tmp_path / "ids.txt"
     listed.write_text("d3\nnope\n\n")
     code, out, _ = run("delete", store.path, "d1", "--ids-from", listed)
-    assert (code, out) == (0, "version 5: 2 documents deleted\nnot there: 1 document: nope\n")
+    assert (code, out) == (0, "version 5: 2 documents deleted\nnot there: 1 document: 'nope'\n")
     assert run("delete", store.path, "--where", "metadata.n >= 7")[1] == "version 6: 3 documents deleted\n"
     assert left(store) == ["d0", "d2", "d4", "d5", "d6"]
     assert json.loads(run("delete", store.path, "d0", "--json")[1]) == {"version": 7, "documents": 1, "missing": []}
+
+
+def test_ids_come_from_any_system(store: Store, run: Run, tmp_path: Path) -> None:
+    """Lines end as they do there; an id that is not there is shown with all its characters."""
+    listed = tmp_path / "ids.txt"
+    listed.write_bytes(b"d3\r\nd4\r\n\r\nno\x1bpe ")
+    out = run("delete", store.path, "--ids-from", listed)[1]
+    assert out.splitlines()[1:] == [r"not there: 1 document: 'no\x1bpe '"]
+    assert left(store) == ["d0", "d1", "d2", "d5", "d6", "d7", "d8", "d9"]
 
 
 @pytest.mark.parametrize("words", [[], ["d1", "--where", "metadata.n = 1"]])
