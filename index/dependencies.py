@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from lodex.index.manifest import IndexEntry
 
+# What stands on nothing comes first, and of the others what is built quickly.
+_ORDER = ("passages", "tokens", "suffix", "dense", "knn")
 _NAMED_BY: Mapping[str, str] = {"suffix": "stream", "knn": "stream", "dense": "chunking"}
 
 
@@ -21,5 +23,9 @@ def dependents(indexes: Mapping[str, IndexEntry], name: str) -> tuple[str, ...]:
 
 
 def dependencies_first(indexes: Mapping[str, IndexEntry]) -> list[str]:
-    """The names of all indexes in an order in which each comes after what it is built over."""
-    return sorted(indexes, key=lambda name: (bool(dependencies(indexes[name])), name))
+    """The names of all indexes in an order in which each comes after what it is built over; equal kinds by name."""
+    return sorted(indexes, key=lambda name: (_rank(indexes[name].kind), name))
+
+
+def _rank(kind: str) -> int:
+    return _ORDER.index(kind) if kind in _ORDER else len(_ORDER)

@@ -22,7 +22,6 @@ from lodex.index.ingest_task import (
     OnError,
     Skipped,
     SkippedFaults,
-    already,
     run_ingest_task,
 )
 from lodex.index.job_report import JobReport, KindSummary, TaskReport, tell_tasks
@@ -34,7 +33,7 @@ from lodex.index.sources.inputs import Inputs
 from lodex.index.sources.reading import MAX_DOCUMENT_BYTES
 from lodex.index.store import Store
 from lodex.index.worker_pool import Call, WorkerPool, in_order
-from lodex.index.writer import SEGMENT_BYTES, AddResult
+from lodex.index.writer import SEGMENT_BYTES, AddResult, already
 from lodex.types import Progress, Silent
 
 __all__ = ["IngestSummary", "OnError", "Skipped", "ingest"]

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from lodex.errors import DataLossError, DuplicateDocumentError, InputError
+from lodex.errors import DataLossError, InputError
 from lodex.index.files import checksum_bytes
 from lodex.index.ingest_plan import Source
 from lodex.index.job_report import TaskReport, run_measured
@@ -27,7 +27,7 @@ from lodex.index.sources.fault import Fault
 from lodex.index.sources.fields import Fields
 from lodex.index.sources.inputs import Input
 from lodex.index.sources.reading import Item, Reading, Record, printable, too_large
-from lodex.index.writer import SEGMENT_DOCUMENTS
+from lodex.index.writer import SEGMENT_DOCUMENTS, already
 from lodex.types import Document, Progress
 
 OnError = Literal["fail", "skip"]
@@ -277,11 +277,6 @@ class _Segments:
             self._open = None
         for facts, rows in zip(self.facts, self._superseded, strict=False):
             facts["superseded"] = sorted(rows)
-
-
-def already(doc_id: str, where: str) -> DuplicateDocumentError:
-    """The fault of a doc_id that is there already."""
-    return DuplicateDocumentError(f"doc_id {doc_id!r} is already {where}; to replace it: --replace, or upsert")
 
 
 def _utf8_length(text: str, harmless: int) -> int:

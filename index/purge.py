@@ -163,7 +163,7 @@ def _planned(root: Path, newest: Snapshot, progress: Progress) -> tuple[_Plan, i
     progress.finish()
     gone = tuple(sorted([*damaged, *(version for version, ids in segments_of.items() if ids & held)]))
     kept = _folders_of_versions(root, [v for v in versions(root) if v not in gone])
-    only_theirs = _folders_of_versions(root, gone)
+    only_theirs = _folders_of_versions(root, set(gone).difference(damaged))
     folders = {path for path in only_theirs | _derived(root, held, kept) if path not in kept and path.exists()}
     names = tuple(name for name, version in tags(root).items() if version in gone)
     return _Plan(gone, names, tuple(sorted(str(path.relative_to(root)) for path in folders))), len(dead.digests)
@@ -188,7 +188,7 @@ def _folders_of_versions(root: Path, numbers: Iterable[int]) -> set[Path]:
     for version in numbers:
         try:
             found |= set(folders_of(root, read_manifest(root, version)))
-        except (NotFoundError, DataLossError):
+        except NotFoundError:
             continue
     return found
 

@@ -74,7 +74,7 @@ class StoreWriter:
         text, fields = encode_document(document)
         earlier = self._find(document.doc_id)
         if earlier is not None and not self._replace:
-            raise _duplicate(document.doc_id, "in this input")
+            raise already(document.doc_id, "in this input")
         if self._open is None:
             self._open = SegmentWriter(self._root)
         self._open_rows[document.doc_id] = self._open.append(text, fields)
@@ -96,7 +96,7 @@ class StoreWriter:
         if not self._known.may_have(doc_id_hash(doc_id)):
             return None
         if not self._replace and doc_id in self._base:
-            raise _duplicate(doc_id, "in the store")
+            raise already(doc_id, "in the store")
         for place, segment in enumerate(self._closed):
             row = segment.row_of(doc_id)
             if row is not None and row not in self._superseded[place]:
@@ -220,5 +220,6 @@ def _advance(before: RequestEntry, sequence: int, rejected: int, result: AddResu
     )
 
 
-def _duplicate(doc_id: str, place: str) -> DuplicateDocumentError:
-    return DuplicateDocumentError(f"doc_id {doc_id!r} is already {place}; to replace it: --replace, or upsert")
+def already(doc_id: str, where: str) -> DuplicateDocumentError:
+    """The fault of a doc_id that is there already: "in the store", or "in this input"."""
+    return DuplicateDocumentError(f"doc_id {doc_id!r} is already {where}; to replace it: --replace, or upsert")

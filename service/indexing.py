@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +11,11 @@ from lodex.embed.registry import DEFAULT_ENCODER
 from lodex.errors import FailedPreconditionError, FingerprintMismatchError
 from lodex.index.build import Builder, build_indexes
 from lodex.index.dense_build import IVF_FROM, DenseBuilder, read_encoder
+from lodex.index.dependencies import dependencies_first
 from lodex.index.job_report import JobReport
 from lodex.index.knn_build import LISTS_FROM, KnnBuilder, read_source
 from lodex.index.knn_files import KeySource
-from lodex.index.manifest import IndexEntry, is_removed, read_manifest, versions
+from lodex.index.manifest import is_removed, read_manifest, versions
 from lodex.index.passages import DEFAULT_CHUNKING, PassagesBuilder
 from lodex.index.snapshot import Snapshot
 from lodex.index.store import Store
@@ -143,8 +144,8 @@ def index_status(snapshot: Snapshot) -> list[IndexStatus]:
     """Every index of a version, in the order in which they can be built."""
     manifest = snapshot.manifest
     return [
-        IndexStatus(name, entry.kind, len(entry.parts), len(manifest.segments))
-        for name, entry in _dependencies_first(snapshot)
+        IndexStatus(name, manifest.indexes[name].kind, len(manifest.indexes[name].parts), len(manifest.segments))
+        for name in dependencies_first(manifest.indexes)
     ]
 
 
@@ -174,7 +175,8 @@ def index_builders(
 ) -> dict[str, Builder]:
     """What builds each index of the store, dependencies first; FailedPreconditionError where something is not there."""
     known = models or Models(), language_models or LanguageModels()
-    return {name: index_builder(store, name, *known) for name, _ in _dependencies_first(store.snapshot())}
+    names = dependencies_first(store.snapshot().manifest.indexes)
+    return {name: index_builder(store, name, *known) for name in names}
 
 
 def index_builder(store: Store, name: str, models: Models, language_models: LanguageModels) -> Builder:
@@ -211,15 +213,6 @@ _MAX_ROUNDS = 10
 def _lacking(snapshot: Snapshot, builders: Mapping[str, Builder]) -> tuple[str, ...]:
     complete = {status.name for status in index_status(snapshot) if status.is_complete}
     return tuple(name for name in builders if name not in complete)
-
-
-_ORDER = ("passages", "tokens", "suffix", "dense", "knn")
-
-
-def _dependencies_first(snapshot: Snapshot) -> Iterator[tuple[str, IndexEntry]]:
-    indexes = snapshot.manifest.indexes
-    for kind in _ORDER:
-        yield from ((name, indexes[name]) for name in sorted(indexes) if indexes[name].kind == kind)
 
 
 def _builder_of(
@@ -266,7 +259,7 @@ def stream_for(store: Store, model: LanguageModel) -> tuple[str, Builder]:
     """The token stream that a language model reads, by its fingerprint, and what builds it."""
     snapshot = store.snapshot()
     info = model.info
-    for name, entry in _dependencies_first(snapshot):
+    for name, entry in sorted(snapshot.manifest.indexes.items()):
         if entry.kind == "tokens" and entry.config["fingerprint"] == info.tokenizer_fingerprint:
             return name, TokensBuilder(_tokenizer_of(store, snapshot, name))
     bundled = Tokenizer.load()

@@ -378,7 +378,7 @@ def test_finished_tasks_are_found(make: Callable[..., Store], monkeypatch: pytes
     report = JobReport()
     compact(store, full=True, report=report)
     assert [(kind.kind, kind.done, kind.skipped) for kind in report.summary()] == [
-        (kind, 0, 1) for kind in ("passages", "tokens", "dense", "knn", "suffix")
+        (kind, 0, 1) for kind in ("passages", "tokens", "suffix", "dense", "knn")
     ]
     assert_same(store.snapshot(), make([documents]).snapshot())
 
