@@ -133,11 +133,33 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class Conjunction:
+    """Where each of several clauses has one of its n-grams: `all_of` holds the clauses, each a sequence of n-grams.
+
+    Near each other: at most `max_distance` tokens from start to start, either way, within one document; or, with
+    `same_document`, anywhere in one. Its count is that of the rarest clause's occurrences (the first of equals) for
+    which all others hold. `max_clause_count` looks at that many occurrences of the rarest clause, evenly drawn, and
+    estimates the count.
+    """
+
+    all_of: tuple[tuple[NgramQuery, ...], ...]
+    max_distance: int = 100
+    same_document: bool = False
+    max_clause_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Count:
-    """How often an n-gram occurs. `token_ids` are the sequences counted: one, or the variants of a text."""
+    """How often an n-gram occurs. `token_ids` are the sequences counted: one, or the variants of a text.
+
+    They are empty for a conjunction. An estimate, which only a `max_clause_count` allows, is `approximate` and has a
+    `standard_error`.
+    """
 
     count: int
     token_ids: tuple[tuple[int, ...], ...] = ()
+    approximate: bool = False
+    standard_error: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,12 +232,103 @@ class Occurrence:
 class Occurrences:
     """Documents that hold an n-gram, each once. `count` is the number of occurrences in the whole corpus.
 
-    `next_page_token` continues the listing; "" at its end. Order: segment order, then position in the corpus.
+    `next_page_token` continues the listing; "" at its end. Order: segment order, then position in the corpus, or a
+    random one of a seed. `documents` is the number of different documents that hold it (and pass the filter), an
+    estimate where `documents_approximate`, None where it was not counted.
     """
 
     count: int
     occurrences: tuple[Occurrence, ...]
     next_page_token: str = ""
+    documents: int | None = None
+    documents_approximate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LongestMatches:
+    """How far a text can be read in the corpus from each of its tokens.
+
+    `token_ids`, `lengths` and `counts` (n,) int64: the length of the longest run beginning at each token that occurs,
+    and its occurrences; 0 and 0 where not even the token does.
+    """
+
+    token_ids: npt.NDArray[np.int64]
+    lengths: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class InfgramScores:
+    """The ∞-gram probability of each token of a text after those before it, the first after the start of a document.
+
+    All (n,): `token_ids` int64; `log_probabilities` float64, natural, -inf where the token never follows;
+    `suffix_lengths` int64 the tokens of the longest suffix that occurs (effective n is one more), the start of the
+    document counted as one; `suffix_counts` int64 its occurrences.
+    """
+
+    token_ids: npt.NDArray[np.int64]
+    log_probabilities: npt.NDArray[np.float64]
+    suffix_lengths: npt.NDArray[np.int64]
+    suffix_counts: npt.NDArray[np.int64]
+
+
+class SpanRanking(Enum):
+    """Which spans of a trace are kept first: the least probable by unigrams, or the longest."""
+
+    UNIGRAM = "unigram"
+    LENGTH = "length"
+
+
+@dataclass(frozen=True, slots=True)
+class TraceSpan:
+    """Tokens [begin, end) of a text that stand in the corpus `count` times, and documents that hold them.
+
+    `begin_byte` and `end_byte` are its place in the UTF-8 text, 0 where the text was given as tokens.
+    `unigram_log_probability` is the sum over its tokens, natural.
+    """
+
+    begin: int
+    end: int
+    begin_byte: int
+    end_byte: int
+    text: str
+    count: int
+    unigram_log_probability: float
+    occurrences: tuple[Occurrence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The maximal spans of a text that stand in the corpus, in its order; none lies within another."""
+
+    token_ids: npt.NDArray[np.int64]
+    spans: tuple[TraceSpan, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RankRange:
+    """Suffixes [begin, end) of one segment that begin alike, in their order."""
+
+    segment_id: str
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The ranks of an n-gram. `count` has live occurrences alone, `ranges` those in deleted documents too."""
+
+    count: int
+    ranges: tuple[RankRange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """A place in a segment: a rank of its suffix array or, where `rank` is None, a position in its token stream."""
+
+    segment_id: str
+    rank: int | None = None
+    position: int | None = None
 
 
 # ------------------------------------------------------------------------------------------ language models
