@@ -54,9 +54,6 @@ class SuffixTable:
     def find(self, queries: Tokens, offsets: Int64s) -> tuple[Int64s, Int64s]:
         """The ranks [begin, end) of the suffixes that begin with each query: two arrays (queries,)."""
 
-    def longest_suffixes(self, queries: Tokens, offsets: Int64s) -> Int64s:
-        """How many of its last tokens each query has at most in common with some place of the stream, (queries,)."""
-
     def next_tokens(self, begins: Int64s, ends: Int64s, depths: Int64s) -> tuple[Int64s, Int64s, Int64s]:
         """The distinct tokens `depths[i]` tokens into the suffixes of ranks [begins[i], ends[i]), each with its count.
 
@@ -77,7 +74,7 @@ class Corpus:
     no file holds, so that every document reads separator, tokens, separator whatever stands beside it; runs then hold
     separators at their ends only, and one with a separator inside occurs nowhere. A separator that closes a document
     begins nothing, but for the next one in the same place. Without `closed` streams are taken as they are, as
-    infini-gram takes them.
+    infini-gram takes them, and none can be subtracted.
 
     A query is a list or an array of token ids; the empty one occurs once at every item of every stream. ValueError for
     an id that the dtype does not hold. Methods called `..._many` take a batch: one flat array of the dtype, offsets
@@ -116,6 +113,9 @@ class Corpus:
 
         0 and 0 where not even the token does. Two arrays (tokens,).
         """
+
+    def match_lengths(self, tokens: Query, min_support: int = 1) -> Int64s:
+        """The lengths of `longest_matches` alone, in half the time."""
 
     def score(
         self, tokens: Query, min_support: int = 1, max_length: int | None = None

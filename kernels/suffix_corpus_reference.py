@@ -24,6 +24,11 @@ class Corpus:
         self.closed = closed
         self._texts = [[*map(int, stream), self.separator] for stream in streams]
         self._signs = list(signs)
+        # Tokens as characters: Python finds strings in strings faster than lists in lists.
+        known = sorted({token for text in self._texts for token in text})
+        self._characters = {token: chr(i + 1) for i, token in enumerate(known)}
+        ends = None if closed else -1
+        self._strings = ["".join(self._characters[token] for token in text[:ends]) for text in self._texts]
 
     def __len__(self) -> int:
         return sum(sign * (len(text) - 1) for sign, text in zip(self._signs, self._texts, strict=True))
@@ -35,9 +40,10 @@ class Corpus:
         needle = [*map(int, query)]
         if self.closed and self.separator in needle[1:-1]:
             return 0
+        string = "".join(self._characters.get(token, chr(0)) for token in needle)
         return sum(
-            sign * sum(text[start : start + len(needle)] == needle for start in range(len(text) - 1))
-            for sign, text in zip(self._signs, (self._text(i) for i in range(len(self._texts))), strict=True)
+            sign * _occurrences(text, string, len(tokens) - 1)
+            for sign, text, tokens in zip(self._signs, self._strings, self._texts, strict=True)
         )
 
     def prob(self, prompt: Query, continuation: Query) -> tuple[int, int]:
@@ -93,6 +99,10 @@ class Corpus:
             counts.append(self.count(text[start : start + length]) if length else 0)
         return np.array(lengths, np.int64), np.array(counts, np.int64)
 
+    def match_lengths(self, tokens: Query, min_support: int = 1) -> Int64s:
+        """The lengths of `longest_matches` alone."""
+        return self.longest_matches(tokens, min_support)[0]
+
     def score(
         self, tokens: Query, min_support: int = 1, max_length: int | None = None
     ) -> tuple[Int64s, Int64s, Int64s]:
@@ -147,8 +157,13 @@ class Corpus:
             [self.longest_suffix(query, min_support, max_length) for query in _split(queries, offsets)], np.int64
         )
 
-    def _text(self, i: int) -> list[int]:
-        return self._texts[i] if self.closed else self._texts[i][:-1] + [-1]
+
+def _occurrences(text: str, needle: str, stop: int) -> int:
+    """Places before `stop` where a needle stands, also where they overlap."""
+    found, at = 0, text.find(needle)
+    while 0 <= at < stop:
+        found, at = found + 1, text.find(needle, at + 1)
+    return found
 
 
 def _split(queries: Tokens, offsets: Int64s) -> list[list[int]]:

@@ -9,38 +9,150 @@
 namespace lodex {
 namespace {
 
-static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "offsets and tokens are read as little-endian integers");
+// Searches at work in turn: enough to hide the way to memory, few enough to stay in the first cache.
+constexpr std::size_t kLanes = 32;
+// Places that a single search tries at once.
+constexpr std::size_t kPivots = 7;
+// Suffixes ahead of which a pass over the table asks for memory.
+constexpr std::size_t kPrefetchDistance = 24;
 
-/// Reads an integer of 1 to 8 bytes.
-std::uint64_t load(const std::uint8_t* from, std::size_t bytes) {
-  std::uint64_t value = 0;
-  switch (bytes) {  // the common widths as single loads
-    case 1: return *from;
-    case 2: std::memcpy(&value, from, 2); return value;
-    case 4: std::memcpy(&value, from, 4); return value;
-    default: std::memcpy(&value, from, bytes); return value;
-  }
-}
+/// One bisection: of the ranks [low, high] for the first that is not smaller than the query, or the first behind all
+/// that match; or for both while none is known to match.
+struct Lane {
+  enum Goal : std::uint8_t { kBoth, kBegin, kEnd };
 
-/// How many leading bytes of a and b are equal, at most `limit`. Reads no byte past that.
-std::size_t common_prefix(const std::uint8_t* a, const std::uint8_t* b, std::size_t limit) {
-  std::size_t i = 0;
-  for (; i + 8 <= limit; i += 8) {
-    std::uint64_t x, y;
-    std::memcpy(&x, a + i, 8);
-    std::memcpy(&y, b + i, 8);
-    if (x != y) return i + std::size_t(__builtin_ctzll(x ^ y)) / 8;
+  Query query;
+  std::size_t low, high;
+  // All suffixes between two that share a prefix with the query share it too (Manber and Myers 1993), so a long query
+  // is not read again from its start at every step.
+  std::size_t common_low, common_high;
+  std::size_t start;  // where the suffix in the middle stands in the text
+  std::size_t number;
+  Goal goal;
+
+  std::size_t middle() const { return low + (high - low) / 2; }
+};
+
+/// Finds the ranks of each query.
+struct FindSearch {
+  RankRange* out;
+
+  void open(const Bounds& bounds, const Query& query, std::size_t number, Lane* lanes, std::size_t& active) {
+    if (bounds.joint) {
+      add({query, bounds.begin_from, bounds.begin_to, bounds.common, bounds.common, 0, number, Lane::kBoth}, lanes,
+          active);
+    } else {
+      add({query, bounds.begin_from, bounds.begin_to, bounds.common, bounds.common, 0, number, Lane::kBegin}, lanes,
+          active);
+      add({query, bounds.end_from, bounds.end_to, bounds.common, bounds.common, 0, number, Lane::kEnd}, lanes, active);
+    }
   }
-  while (i < limit && a[i] == b[i]) ++i;
-  return i;
-}
+
+  /// Takes a step whose middle compared as `order`; may add a lane. Returns whether the lane has arrived.
+  bool step(Lane& lane, int order, std::size_t common, Lane* lanes, std::size_t& active) {
+    const std::size_t middle = lane.middle();
+    if (order == 0 && lane.goal == Lane::kBoth) {
+      Lane end = lane;
+      end.goal = Lane::kEnd;
+      end.low = middle + 1;
+      end.common_low = common;
+      lane.goal = Lane::kBegin;
+      lane.high = middle;
+      lane.common_high = common;
+      add(end, lanes, active);
+    } else if (order < 0 || (order == 0 && lane.goal == Lane::kEnd)) {
+      lane.low = middle + 1;
+      lane.common_low = common;
+    } else {
+      lane.high = middle;
+      lane.common_high = common;
+    }
+    if (lane.low < lane.high) return false;
+    finish(lane);
+    return true;
+  }
+
+  void add(const Lane& lane, Lane* lanes, std::size_t& active) {
+    if (lane.low < lane.high) {
+      lanes[active++] = lane;
+    } else {
+      finish(lane);
+    }
+  }
+
+  void finish(const Lane& lane) {
+    if (lane.goal != Lane::kEnd) out[lane.number].begin = lane.low;
+    if (lane.goal != Lane::kBegin) out[lane.number].end = lane.low;
+  }
+};
+
+/// Finds how much of each query occurs: the longer prefix that it shares with the suffixes on either side of it.
+struct MatchSearch {
+  std::size_t* out;  // zeros at first
+  std::size_t num_tokens;
+
+  void open(const Bounds& bounds, const Query& query, std::size_t number, Lane* lanes, std::size_t& active) {
+    if (!bounds.joint) {  // the keys know suffixes that match
+      if (bounds.begin_to < bounds.end_from) {
+        out[number] = query.size;
+        return;
+      }
+    }
+    // The suffixes next to the bounds, which the keys decided without reading them, may share most: they are read too.
+    const std::size_t low = bounds.begin_from - (bounds.begin_from > 0);
+    lanes[active++] = {query, low, std::min(bounds.end_to + 1, num_tokens), 0, 0, 0, number, Lane::kBoth};
+  }
+
+  bool step(Lane& lane, int order, std::size_t common, Lane*, std::size_t&) {
+    const std::size_t middle = lane.middle();
+    out[lane.number] = std::max(out[lane.number], common);
+    if (order == 0) return true;
+    if (order < 0) {
+      lane.low = middle + 1;
+      lane.common_low = common;
+    } else {
+      lane.high = middle;
+      lane.common_high = common;
+    }
+    return lane.low >= lane.high;
+  }
+};
+
+/// Finds whether each query occurs.
+struct OccurSearch {
+  bool* out;  // false at first
+
+  void open(const Bounds& bounds, const Query& query, std::size_t number, Lane* lanes, std::size_t& active) {
+    if (!bounds.joint && bounds.begin_to < bounds.end_from) {
+      out[number] = true;
+    } else if (bounds.begin_from < bounds.end_to) {
+      lanes[active++] = {query, bounds.begin_from, bounds.end_to, bounds.common, bounds.common,
+                         0,     number,            Lane::kBoth};
+    }
+  }
+
+  bool step(Lane& lane, int order, std::size_t common, Lane*, std::size_t&) {
+    const std::size_t middle = lane.middle();
+    if (order == 0) {
+      out[lane.number] = true;
+      return true;
+    }
+    if (order < 0) {
+      lane.low = middle + 1;
+      lane.common_low = common;
+    } else {
+      lane.high = middle;
+      lane.common_high = common;
+    }
+    return lane.low >= lane.high;
+  }
+};
 
 }  // namespace
 
 SuffixTable::SuffixTable(const std::uint8_t* text, std::size_t text_bytes, std::size_t token_bytes,
                          const std::uint8_t* table, std::size_t table_bytes, std::string label)
-    : text_(text),
-      text_bytes_(text_bytes),
+    : text_{text, text_bytes},
       token_bytes_(token_bytes),
       num_tokens_(text_bytes / token_bytes),
       table_(table),
@@ -54,124 +166,230 @@ SuffixTable::SuffixTable(const std::uint8_t* text, std::size_t text_bytes, std::
 
 std::size_t SuffixTable::offset(std::size_t rank) const {
   const std::uint64_t value = load(table_ + rank * offset_bytes_, offset_bytes_);
-  if (value >= text_bytes_ || value % token_bytes_ != 0) {
+  if (value >= text_.size || value % token_bytes_ != 0) {
     throw CorruptTable(label_ + ": entry " + std::to_string(rank) + " holds " + std::to_string(value) +
                        ", which is not the offset of a token of " + std::to_string(token_bytes_) +
-                       " bytes in a stream of " + std::to_string(text_bytes_) + " bytes");
+                       " bytes in a stream of " + std::to_string(text_.size) + " bytes");
   }
   return value;
 }
 
-std::int64_t SuffixTable::token_at(std::size_t rank, std::size_t depth) const {
-  const std::size_t start = offset(rank);
-  const std::size_t left = (text_bytes_ - start) / token_bytes_;
-  return depth < left ? std::int64_t(load(text_ + start + depth * token_bytes_, token_bytes_)) : kEndOfStream;
-}
+// ------------------------------------------------------------------------------------ the top level
 
-/// Compares the suffix of `rank` with the query: below 0 if it is smaller, 0 if it begins with the query, else above.
-/// `common` is how many leading bytes are known to be equal, and is set to how many are.
-int SuffixTable::compare(std::size_t rank, const std::uint8_t* query, std::size_t query_bytes,
-                         std::size_t& common) const {
-  const std::size_t start = offset(rank);
-  const std::size_t limit = std::min(query_bytes, text_bytes_ - start);
-  common = std::min(common, limit);  // only a table out of order could make it less
-  common += common_prefix(text_ + start + common, query + common, limit - common);
-  if (common == query_bytes) return 0;
-  if (common == limit) return -1;  // the text ends inside the query
-  return int(text_[start + common]) - int(query[common]);
-}
-
-/// The first rank whose suffix is not smaller than the query.
-std::size_t SuffixTable::lower_bound(const std::uint8_t* query, std::size_t query_bytes) const {
-  std::size_t begin = 0, end = num_tokens_;
-  // All suffixes between two that share a prefix with the query share it too (Manber and Myers 1993), so a long query
-  // is not read again from its start at every step.
-  std::size_t common_begin = 0, common_end = 0;
-  while (begin < end) {
-    const std::size_t middle = begin + (end - begin) / 2;
-    std::size_t common = std::min(common_begin, common_end);
-    if (compare(middle, query, query_bytes, common) < 0) {
-      begin = middle + 1;
-      common_begin = common;
-    } else {
-      end = middle;
-      common_end = common;
+void SuffixTable::build_top() {
+  std::vector<std::uint64_t> starts(TopLevel::num_starts(token_bytes_, num_tokens_), 0);
+  if (!starts.empty()) {
+    const std::size_t width = token_bytes_;
+    for (std::size_t i = 0; i < text_.size; i += width) {
+      const std::size_t token = width == 1 ? text_.bytes[i] : std::size_t(text_.bytes[i]) << 8 | text_.bytes[i + 1];
+      ++starts[token + 1];
     }
+    for (std::size_t i = 1; i < starts.size(); ++i) starts[i] += starts[i - 1];
   }
-  return begin;
-}
-
-/// The first rank from `begin` on whose suffix does not begin with the query.
-std::size_t SuffixTable::end_of_matches(std::size_t begin, const std::uint8_t* query, std::size_t query_bytes) const {
-  const auto matches = [&](std::size_t rank) {
-    std::size_t common = 0;
-    return compare(rank, query, query_bytes, common) == 0;
+  const std::size_t skip = starts.empty() ? 0 : token_bytes_;
+  std::vector<std::uint64_t> keys(TopLevel::num_keys(num_tokens_));
+  const auto prefetch_text = [&](std::size_t page) {
+    if (page < keys.size()) prefetch(text_.bytes + offset(page * TopLevel::kPage));
   };
-  // Most n-grams are rare: double the step until it overshoots, then bisect inside the last one.
-  std::size_t step = 1;
-  while (step <= num_tokens_ - begin && matches(begin + step - 1)) {
-    begin += step;
-    step *= 2;
+  for (std::size_t page = 0; page < keys.size() + kPrefetchDistance; ++page) {
+    if (page + kPrefetchDistance < keys.size()) prefetch_entry((page + kPrefetchDistance) * TopLevel::kPage);
+    prefetch_text(page);
+    if (page < kPrefetchDistance) continue;
+    const std::size_t start = offset((page - kPrefetchDistance) * TopLevel::kPage) + skip;
+    keys[page - kPrefetchDistance] =
+        start < text_.size ? load_key_padded(text_.bytes + start, text_.size - start) : 0;
   }
-  std::size_t end = begin + std::min(step - 1, num_tokens_ - begin);
-  while (begin < end) {
-    const std::size_t middle = begin + (end - begin) / 2;
-    if (matches(middle)) {
-      begin = middle + 1;
+  set_top(std::move(starts), std::move(keys));
+}
+
+void SuffixTable::set_top(std::vector<std::uint64_t> starts, std::vector<std::uint64_t> keys) {
+  try {
+    top_ = TopLevel(std::move(starts), std::move(keys), token_bytes_, num_tokens_);
+  } catch (const std::invalid_argument& error) {
+    throw CorruptTable(label_ + ": " + error.what());
+  }
+}
+
+Bounds SuffixTable::narrow(const Query& query) const {
+  if (query.size == 0) return {0, 0, num_tokens_, num_tokens_, false, 0};
+  if (top_.keys().empty()) return {0, num_tokens_, 0, num_tokens_, true, 0};
+  return top_.narrow(query, [&](std::size_t rank) {
+    std::size_t common = 0;
+    return text_.compare(offset(rank), query, common) == 0;
+  });
+}
+
+// ------------------------------------------------------------------------------------ batches
+
+template <typename Search>
+void SuffixTable::interleave(const Query* queries, std::size_t count, Search& search) const {
+  Lane lanes[2 * kLanes + 2];  // a search may become two
+  std::size_t active = 0, next = 0;
+  while (true) {
+    while (active < kLanes && next < count) {
+      const std::size_t before = active;
+      search.open(narrow(queries[next]), queries[next], next, lanes, active);
+      ++next;
+      for (std::size_t i = before; i < active; ++i) prefetch_entry(lanes[i].middle());
+    }
+    if (active == 0) return;
+    for (std::size_t i = 0; i < active; ++i) {
+      Lane& lane = lanes[i];
+      lane.start = offset(lane.middle());
+      prefetch(text_.bytes + lane.start + std::min(lane.common_low, lane.common_high));
+    }
+    const std::size_t stepping = active;
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < stepping; ++i) {
+      Lane lane = lanes[i];
+      std::size_t common = std::min(lane.common_low, lane.common_high);
+      const int order = text_.compare(lane.start, lane.query, common);
+      if (!search.step(lane, order, common, lanes, active)) {
+        prefetch_entry(lane.middle());
+        lanes[kept++] = lane;
+      }
+    }
+    for (std::size_t i = stepping; i < active; ++i) {  // those added on the way
+      prefetch_entry(lanes[i].middle());
+      lanes[kept++] = lanes[i];
+    }
+    active = kept;
+  }
+}
+
+void SuffixTable::find_many(const Query* queries, std::size_t count, RankRange* out) const {
+  FindSearch search{out};
+  interleave(queries, count, search);
+}
+
+void SuffixTable::match_many(const Query* queries, std::size_t count, std::size_t* out) const {
+  std::fill_n(out, count, 0);
+  if (num_tokens_ == 0) return;
+  MatchSearch search{out, num_tokens_};
+  interleave(queries, count, search);
+}
+
+void SuffixTable::occur_many(const Query* queries, std::size_t count, bool* out) const {
+  std::fill_n(out, count, false);
+  OccurSearch search{out};
+  interleave(queries, count, search);
+}
+
+// ------------------------------------------------------------------------------------ one query
+
+RankRange SuffixTable::find(const Query& query) const { return find_between(narrow(query), query); }
+
+RankRange SuffixTable::find_within(RankRange range, const Query& query, std::size_t common) const {
+  return find_between({range.begin, range.end, range.begin, range.end, true, common}, query);
+}
+
+RankRange SuffixTable::find_between(Bounds bounds, const Query& query) const {
+  std::size_t ranks[2 * kPivots], starts[2 * kPivots];
+  int orders[2 * kPivots];
+  // Evenly spread over [from, to), in order.
+  const auto spread = [](std::size_t from, std::size_t to, std::size_t* ranks) {
+    const std::size_t size = to - from, count = std::min(size, kPivots);
+    for (std::size_t i = 0; i < count; ++i) ranks[i] = from + size * (i + 1) / (count + 1);
+    return count;
+  };
+  while (bounds.begin_from < bounds.begin_to || bounds.end_from < bounds.end_to) {
+    const std::size_t begins = spread(bounds.begin_from, bounds.begin_to, ranks);
+    const std::size_t both = bounds.joint ? begins : begins + spread(bounds.end_from, bounds.end_to, ranks + begins);
+    for (std::size_t i = 0; i < both; ++i) prefetch_entry(ranks[i]);
+    for (std::size_t i = 0; i < both; ++i) {
+      starts[i] = offset(ranks[i]);
+      prefetch(text_.bytes + starts[i] + bounds.common);
+    }
+    for (std::size_t i = 0; i < both; ++i) {
+      std::size_t common = bounds.common;
+      orders[i] = text_.compare(starts[i], query, common);
+    }
+    // The first pivots that are not smaller, and that are greater.
+    const std::size_t not_smaller =
+        std::size_t(std::find_if(orders, orders + begins, [](int order) { return order >= 0; }) - orders);
+    if (bounds.joint) {
+      const std::size_t greater = std::size_t(
+          std::find_if(orders + not_smaller, orders + begins, [](int order) { return order > 0; }) - orders);
+      const std::size_t from = bounds.begin_from, to = bounds.begin_to;
+      bounds.begin_from = not_smaller ? ranks[not_smaller - 1] + 1 : from;
+      bounds.begin_to = not_smaller < begins ? ranks[not_smaller] : to;
+      bounds.end_from = greater ? ranks[greater - 1] + 1 : from;
+      bounds.end_to = greater < begins ? ranks[greater] : to;
+      bounds.joint = greater == not_smaller;
     } else {
-      end = middle;
+      if (not_smaller) bounds.begin_from = ranks[not_smaller - 1] + 1;
+      if (not_smaller < begins) bounds.begin_to = ranks[not_smaller];
+      const std::size_t greater =
+          std::size_t(std::find_if(orders + begins, orders + both, [](int order) { return order > 0; }) - orders);
+      if (greater > begins) bounds.end_from = ranks[greater - 1] + 1;
+      if (greater < both) bounds.end_to = ranks[greater];
     }
   }
-  return begin;
+  return {bounds.begin_from, std::max(bounds.begin_from, bounds.end_from)};
 }
 
-RankRange SuffixTable::find(const std::uint8_t* query, std::size_t length) const {
-  const std::size_t query_bytes = length * token_bytes_;
-  const std::size_t begin = lower_bound(query, query_bytes);
-  return {begin, length ? end_of_matches(begin, query, query_bytes) : num_tokens_};
-}
+// ------------------------------------------------------------------------------------ what follows
 
-bool SuffixTable::occurs(const std::uint8_t* query, std::size_t length) const {
-  const std::size_t query_bytes = length * token_bytes_;
-  const std::size_t begin = lower_bound(query, query_bytes);
-  std::size_t common = 0;
-  return begin < num_tokens_ && compare(begin, query, query_bytes, common) == 0;
-}
-
-std::size_t SuffixTable::longest_suffix(const std::uint8_t* query, std::size_t length) const {
-  // If a suffix occurs, every shorter one does. Most that occur are short: double the length, then bisect.
-  std::size_t occurring = 0, missing = length + 1;
-  while (missing - occurring > 1) {
-    const std::size_t probe = missing > length ? std::min(2 * occurring + 1, length) : (occurring + missing) / 2;
-    (occurs(query + (length - probe) * token_bytes_, probe) ? occurring : missing) = probe;
-  }
-  return occurring;
-}
-
-/// Appends every rank in (a, b] whose token differs from that of the rank before it, as (token, rank).
-void SuffixTable::find_changes(std::size_t a, std::int64_t token_a, std::size_t b, std::int64_t token_b,
-                               std::size_t depth, std::vector<NextToken>& changes) const {
-  if (token_a == token_b) return;  // sorted, so all between are equal and none is read
-  if (b - a == 1) {
-    changes.push_back({token_b, std::int64_t(b)});
-    return;
-  }
-  const std::size_t middle = a + (b - a) / 2;
-  const std::int64_t token = token_at(middle, depth);
-  find_changes(a, token_a, middle, token, depth, changes);
-  find_changes(middle, token, b, token_b, depth, changes);
+std::int64_t SuffixTable::token_at(std::size_t start, std::size_t depth) const {
+  const std::size_t left = (text_.size - start) / token_bytes_;
+  return depth < left ? std::int64_t(load(text_.bytes + start + depth * token_bytes_, token_bytes_)) : kEndOfStream;
 }
 
 void SuffixTable::next_tokens(RankRange range, std::size_t depth, std::vector<NextToken>& out) const {
   if (range.begin == range.end) return;
-  const std::size_t from = out.size();
+  // Suffixes known to have one token at this depth, in order; between two runs there may be others.
+  struct Run {
+    std::int64_t token;
+    std::size_t first, last;
+  };
   const std::size_t last = range.end - 1;
-  out.push_back({token_at(range.begin, depth), std::int64_t(range.begin)});
-  find_changes(range.begin, out.back().token, last, token_at(last, depth), depth, out);
-  for (std::size_t i = from; i < out.size(); ++i) {  // from where each begins to how many there are
-    const std::int64_t end = i + 1 < out.size() ? out[i + 1].count : std::int64_t(range.end);
-    out[i].count = end - out[i].count;
+  const std::int64_t first_token = token_at(offset(range.begin), depth);
+  std::vector<Run> runs{{first_token, range.begin, range.begin}}, finer;
+  if (last > range.begin) {
+    const std::int64_t last_token = token_at(offset(last), depth);
+    if (last_token == first_token) {
+      runs[0].last = last;  // sorted, so all between are equal and none is read
+    } else {
+      runs.push_back({last_token, last, last});
+    }
   }
+  std::vector<std::size_t> gaps, starts;
+  const auto middle = [&](std::size_t i) { return runs[i].last + (runs[i + 1].first - runs[i].last) / 2; };
+  while (true) {
+    gaps.clear();
+    for (std::size_t i = 0; i + 1 < runs.size(); ++i) {
+      if (runs[i + 1].first - runs[i].last > 1) {
+        gaps.push_back(i);
+        prefetch_entry(middle(i));
+      }
+    }
+    if (gaps.empty()) break;
+    starts.clear();
+    for (const std::size_t i : gaps) {
+      starts.push_back(offset(middle(i)));
+      prefetch(text_.bytes + std::min(text_.size - 1, starts.back() + depth * token_bytes_));
+    }
+    finer.clear();
+    std::size_t copied = 0;
+    for (std::size_t g = 0; g < gaps.size(); ++g) {
+      const std::size_t i = gaps[g], rank = middle(i);
+      const std::int64_t token = token_at(starts[g], depth);
+      if (token == runs[i].token) {
+        runs[i].last = rank;
+      } else if (token == runs[i + 1].token) {
+        runs[i + 1].first = rank;
+      } else {
+        finer.insert(finer.end(), runs.begin() + copied, runs.begin() + i + 1);
+        finer.push_back({token, rank, rank});
+        copied = i + 1;
+      }
+    }
+    if (copied) {
+      finer.insert(finer.end(), runs.begin() + copied, runs.end());
+      runs.swap(finer);
+    }
+  }
+  for (const Run& run : runs) out.push_back({run.token, std::int64_t(run.last - run.first + 1)});
 }
 
 void SuffixTable::positions(RankRange range, std::int64_t* out) const {

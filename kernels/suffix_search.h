@@ -7,18 +7,15 @@
 #include <string>
 #include <vector>
 
+#include "suffix_text.h"
+#include "suffix_top.h"
+
 namespace lodex {
 
 /// A table that cannot belong to its text. Bytes are not trusted: every offset is checked before it is followed.
 class CorruptTable : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
-};
-
-/// Ranks [begin, end): a run of the sorted suffixes.
-struct RankRange {
-  std::size_t begin;
-  std::size_t end;
 };
 
 /// What follows a prompt, and how often. `token` is SuffixTable::kEndOfStream where the stream ends there.
@@ -30,7 +27,10 @@ struct NextToken {
 /// The sorted suffixes of a text of fixed-width little-endian tokens; both buffers are borrowed, and never written.
 ///
 /// The order is that of the bytes, a suffix that ends first being the smaller, so tokens of every width are compared
-/// as bytes. Lengths and positions are in tokens. Reads stay inside the buffers whatever they hold.
+/// as bytes. Positions are in tokens, sizes of queries in bytes. Reads stay inside the buffers whatever they hold.
+///
+/// Every step of a search waits twice for memory: for an entry of the table, then for the text that it names. Batches
+/// therefore run many searches in turn, each step announced ahead; a single search tries several places at once.
 class SuffixTable {
  public:
   static constexpr std::int64_t kEndOfStream = -1;
@@ -42,12 +42,24 @@ class SuffixTable {
 
   std::size_t size() const { return num_tokens_; }
   std::size_t token_bytes() const { return token_bytes_; }
+  const Text& text() const { return text_; }
+  const TopLevel& top() const { return top_; }
 
-  /// The suffixes that begin with `query` (bytes of `length` tokens); all of them for an empty query.
-  RankRange find(const std::uint8_t* query, std::size_t length) const;
+  /// Makes the top level in one pass; searches read more suffixes without it.
+  void build_top();
+  /// Takes a top level made before. Throws CorruptTable for one that cannot be of this table.
+  void set_top(std::vector<std::uint64_t> starts, std::vector<std::uint64_t> keys);
 
-  /// The length of the longest suffix of `query` that occurs.
-  std::size_t longest_suffix(const std::uint8_t* query, std::size_t length) const;
+  /// The suffixes that begin with `query`; all of them for an empty one.
+  RankRange find(const Query& query) const;
+  /// The same among the suffixes of `range`, which all share its first `common` bytes.
+  RankRange find_within(RankRange range, const Query& query, std::size_t common) const;
+  void find_many(const Query* queries, std::size_t count, RankRange* out) const;
+
+  /// How many leading bytes of each query, whole tokens or not, some suffix begins with.
+  void match_many(const Query* queries, std::size_t count, std::size_t* out) const;
+  /// Whether each query occurs.
+  void occur_many(const Query* queries, std::size_t count, bool* out) const;
 
   /// Appends the distinct tokens at `depth` tokens into the suffixes of `range`, in byte order, each with its count.
   /// Exact where all suffixes of the range agree before that depth. Reads about 2 log2(range) suffixes for each.
@@ -57,22 +69,21 @@ class SuffixTable {
   void positions(RankRange range, std::int64_t* out) const;
 
  private:
+  template <typename Search>
+  void interleave(const Query* queries, std::size_t count, Search& search) const;
+  Bounds narrow(const Query& query) const;
+  RankRange find_between(Bounds bounds, const Query& query) const;
   std::size_t offset(std::size_t rank) const;
-  std::int64_t token_at(std::size_t rank, std::size_t depth) const;
-  int compare(std::size_t rank, const std::uint8_t* query, std::size_t query_bytes, std::size_t& common) const;
-  bool occurs(const std::uint8_t* query, std::size_t length) const;
-  std::size_t lower_bound(const std::uint8_t* query, std::size_t query_bytes) const;
-  std::size_t end_of_matches(std::size_t begin, const std::uint8_t* query, std::size_t query_bytes) const;
-  void find_changes(std::size_t a, std::int64_t token_a, std::size_t b, std::int64_t token_b, std::size_t depth,
-                    std::vector<NextToken>& changes) const;
+  void prefetch_entry(std::size_t rank) const { prefetch(table_ + rank * offset_bytes_); }
+  std::int64_t token_at(std::size_t offset, std::size_t depth) const;
 
-  const std::uint8_t* text_;
-  std::size_t text_bytes_;
+  Text text_;
   std::size_t token_bytes_;
   std::size_t num_tokens_;
   const std::uint8_t* table_;
   std::size_t offset_bytes_;
   std::string label_;
+  TopLevel top_;
 };
 
 }  // namespace lodex

@@ -40,16 +40,6 @@ class SuffixTable:
         begin = bisect_left(self._suffixes, query)
         return begin, begin + sum(suffix.startswith(query) for suffix in self._suffixes)
 
-    def longest_suffixes(self, queries: Tokens, offsets: Int64s) -> Int64s:
-        """The length of the longest suffix of each query that some suffix of the stream begins with."""
-        return np.array([self._longest_suffix(query) for query in _split(queries, offsets)], np.int64)
-
-    def _longest_suffix(self, query: bytes) -> int:
-        for start in range(0, len(query), self._width):
-            if any(suffix.startswith(query[start:]) for suffix in self._suffixes):
-                return (len(query) - start) // self._width
-        return 0
-
     def next_tokens(self, begins: Int64s, ends: Int64s, depths: Int64s) -> tuple[Int64s, Int64s, Int64s]:
         """The distinct tokens at a depth of the suffixes of each range, in byte order, with counts and offsets."""
         tokens: list[int] = []
