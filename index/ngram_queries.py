@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lodex.errors import InvalidArgumentError
 from lodex.index.tokenizer import TokenIds
@@ -65,6 +66,19 @@ class Vocabulary:
         """The tokens from the last separator on."""
         separators = np.flatnonzero(tokens == self.separator)
         return tokens[separators[-1] :] if len(separators) else tokens
+
+
+def pack(sequences: Sequence[TokenIds], dtype: np.dtype[Any]) -> tuple[TokenIds, npt.NDArray[np.int64]]:
+    """Sequences of `dtype`, any number and of any length, as one array, and offsets (sequences + 1,) into it."""
+    offsets = np.zeros(len(sequences) + 1, np.int64)
+    np.cumsum([len(sequence) for sequence in sequences], out=offsets[1:])
+    return np.concatenate([np.empty(0, dtype), *sequences]), offsets
+
+
+def require(condition: bool, message: str, field: str) -> None:
+    """InvalidArgumentError naming a field unless a condition holds."""
+    if not condition:
+        raise InvalidArgumentError(message, field)
 
 
 def without_endings(variants: Iterable[TokenIds]) -> tuple[TokenIds, ...]:

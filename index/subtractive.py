@@ -15,10 +15,9 @@ from lodex.index.deletions import Deletions
 from lodex.index.jobs import Task, TaskResult, run_task
 from lodex.index.manifest import SUBTRACTIVE
 from lodex.index.receipt import Artefact
-from lodex.index.sorted_stream import SortedStream
 from lodex.index.tokenizer import TokenIds
 from lodex.index.tokens import TokenStream
-from lodex.kernels._suffix import suffix_array
+from lodex.kernels._suffix import SuffixTable, suffix_array
 from lodex.kernels.suffix_table import encode_offsets, offset_width
 
 TOKENS = "tokens.bin"
@@ -40,7 +39,7 @@ def write_subtractive(
     return run_task(root, task, work, afresh=afresh)
 
 
-def open_subtractive(artefact: Artefact, stream: TokenStream, deletions: Deletions) -> SortedStream:
+def open_subtractive(artefact: Artefact, stream: TokenStream, deletions: Deletions) -> SuffixTable:
     """The deleted documents as `write_subtractive` left them; DataLossError for those of other deletions."""
     of_these = any(item.endswith(f"/{deletions.id}") for item in artefact.receipt.inputs)
     path = artefact.file(TOKENS)
@@ -48,13 +47,13 @@ def open_subtractive(artefact: Artefact, stream: TokenStream, deletions: Deletio
     if not of_these or len(tokens) != artefact.receipt.rows:
         raise DataLossError(f"{path} does not hold the documents that are deleted")
     table = artefact.file(TABLE)
-    return SortedStream(tokens, np.frombuffer(table.read_bytes(), np.uint8), str(table))
+    return SuffixTable(tokens, np.frombuffer(table.read_bytes(), np.uint8), str(table))
 
 
-def sort_deleted(stream: TokenStream, deletions: Deletions) -> SortedStream:
+def sort_deleted(stream: TokenStream, deletions: Deletions) -> SuffixTable:
     """The same in memory: where documents were deleted while the index was being built."""
     deleted = deleted_tokens(stream, deletions)
-    return SortedStream(deleted, np.frombuffer(_sorted(deleted), np.uint8), "the suffixes of deleted documents")
+    return SuffixTable(deleted, np.frombuffer(_sorted(deleted), np.uint8), "the suffixes of deleted documents")
 
 
 def deleted_tokens(stream: TokenStream, deletions: Deletions) -> TokenIds:

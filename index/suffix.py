@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lodex.errors import DataLossError, ResourceExhaustedError
 from lodex.index.deletions import Deletions
 from lodex.index.jobs import TaskResult
+from lodex.index.ngram_queries import pack
 from lodex.index.receipt import Artefact
 from lodex.index.segment import Segment
 from lodex.index.snapshot import Snapshot
-from lodex.index.sorted_stream import Int64s, Needles, SortedStream
 from lodex.index.stream_parts import stream_parts
 from lodex.index.subtractive import open_subtractive, sort_deleted
 from lodex.index.tokenizer import DEFAULT_TOKENIZER, TokenIds
 from lodex.index.tokens import OFFSETS, TOKENS, TokenStream
-from lodex.kernels._suffix import MAX_TOKENS, suffix_array
+from lodex.kernels._suffix import MAX_TOKENS, Corpus, CorruptTableError, SuffixTable, suffix_array
 from lodex.kernels.suffix_table import encode_offsets, offset_width
 from lodex.types import Progress
 
@@ -29,6 +31,9 @@ from lodex.types import Progress
 # tokenized, offset, metadata, metaoff or unigram.
 TABLE = "table.0"
 _ENTRIES_PER_WRITE = 1 << 20
+_FEW_RANKS = 16
+
+Int64s = npt.NDArray[np.int64]
 
 
 class SuffixBuilder:
@@ -63,10 +68,31 @@ class SuffixBuilder:
         return TaskResult(rows=len(tokens), details={"offset_bytes": width})
 
 
-class SuffixSegment:
-    """One segment of a suffix index: its token stream and sorted suffixes, mapped, without the documents deleted.
+@dataclass(frozen=True, slots=True)
+class RankRuns:
+    """Runs of ranks [begins[i], ends[i]) of one table at which sequence `owners[i]` of a batch stands, none empty."""
 
-    See `SortedStream` for what a needle is. `minus` holds the deleted documents, None where there are none.
+    begins: Int64s
+    ends: Int64s
+    owners: Int64s
+
+    @property
+    def lengths(self) -> Int64s:
+        """Ranks in each run."""
+        return self.ends - self.begins
+
+    def __len__(self) -> int:
+        return len(self.begins)
+
+    def __getitem__(self, chosen: npt.NDArray[Any] | slice) -> RankRuns:
+        return RankRuns(self.begins[chosen], self.ends[chosen], self.owners[chosen])
+
+
+class SuffixSegment:
+    """One segment of a suffix index: its token stream and sorted suffixes, mapped.
+
+    `table` holds the suffixes of all of the stream, `minus` those of the documents that are deleted, None where there
+    are none. Ranks number the suffixes of `table` in their order.
     """
 
     def __init__(
@@ -75,56 +101,77 @@ class SuffixSegment:
         stream: TokenStream,
         artefact: Artefact,
         deletions: Deletions,
-        minus: SortedStream | None = None,
+        minus: SuffixTable | None = None,
     ) -> None:
         self.segment = segment
         self.stream = stream
-        self._deletions = deletions
-        path = artefact.file(TABLE)
+        self.deletions = deletions
+        self._path = artefact.file(TABLE)
         if stream.num_documents != segment.num_documents or artefact.receipt.rows != len(stream.tokens):
-            raise DataLossError(f"{path} is not of segment {segment.id} and its {stream.tokenizer_name} stream")
-        table = np.memmap(path, np.uint8, "r") if len(stream.tokens) else np.empty(0, np.uint8)
-        self._whole = SortedStream(stream.tokens, table, str(path))
-        self._minus = minus or (sort_deleted(stream, deletions) if len(deletions) else None)
+            raise DataLossError(f"{self._path} is not of segment {segment.id} and its {stream.tokenizer_name} stream")
+        # A plain array over the mapping: slices of a memmap cost several times as much.
+        mapped = np.memmap(self._path, np.uint8, "r") if len(stream.tokens) else np.empty(0, np.uint8)
+        self._bytes = mapped.view(np.ndarray)
+        self.table = SuffixTable(stream.tokens, self._bytes, str(self._path))
+        self.minus = minus or (sort_deleted(stream, deletions) if len(deletions) else None)
 
-    def count(self, needles: Needles) -> Int64s:
-        """How often each needle occurs, (needles,); an empty one occurs once at every token and separator."""
-        counts = self._whole.count(needles)
-        return counts if self._minus is None else counts - self._minus.count(needles)
+    def find(self, sequences: Sequence[TokenIds]) -> RankRuns:
+        """Where each of some sequences stands, those in deleted documents among them, in the order of sequences.
 
-    def longest_suffixes(self, needles: Needles) -> Int64s:
-        """Tokens of the longest suffix of each needle that occurs, (needles,). No needle of two or more ends in one."""
-        longest = self._whole.longest_suffixes(needles)
-        if self._minus is None:
-            return longest
-        # A suffix that occurs only in deleted documents is cut down to one that does not: where it occurs, so do its
-        # own suffixes, and the length is found by bisection.
-        occurring, failing = np.zeros_like(longest), longest + 1
-        tried = longest
-        while len(open_ones := np.flatnonzero(failing - occurring > 1)):
-            found = self.count(needles.suffixes(open_ones, tried[open_ones])) > 0
-            occurring[open_ones[found]] = tried[open_ones[found]]
-            failing[open_ones[~found]] = tried[open_ones[~found]]
-            tried = (occurring + failing) // 2
-        return occurring
-
-    def next_tokens(self, needles: Needles) -> Iterator[tuple[Int64s, Int64s, Int64s]]:
-        """What follows each needle: tokens, their counts, and offsets (needles + 1,) into both, in terms to be summed.
-
-        Those of deleted documents have negative counts. A token may be given several times for a needle.
+        The end of the stream is no token of it, so the place where the last document ends with a sequence that ends
+        with the separator has a run of its own: the suffix that ends there comes before all that go on.
         """
-        yield self._whole.next_tokens(needles)
-        if self._minus is not None:
-            tokens, counts, offsets = self._minus.next_tokens(needles)
-            yield tokens, -counts, offsets
+        tokens, offsets = pack(sequences, self.stream.dtype)
+        begins, ends = self.table.find(tokens, offsets)
+        runs = RankRuns(begins, ends, np.arange(len(sequences)))
+        if closing := [i for i, sequence in enumerate(sequences) if self._closes(sequence)]:
+            firsts, _ = self.table.find(*pack([sequences[i][:-1] for i in closing], self.stream.dtype))
+            runs = RankRuns(
+                np.concatenate([begins, firsts]),
+                np.concatenate([ends, firsts + 1]),
+                np.concatenate([runs.owners, np.array(closing, np.int64)]),
+            )[np.argsort([*range(len(sequences)), *closing], kind="stable")]
+        return runs[runs.ends > runs.begins]
 
-    def positions(self, needle: TokenIds) -> Int64s:
-        """Where in the stream a needle occurs, in no order."""
-        positions = self._whole.positions(needle)
-        if not len(self._deletions):
-            return positions
-        kept: Int64s = positions[~self._deletions.mask[self.stream.rows_of(positions)]]
-        return kept
+    def positions(self, ranks: Int64s) -> Int64s:
+        """Where the suffixes of some ranks start in the stream, (n,)."""
+        if not len(ranks):
+            return np.empty(0, np.int64)
+        if len(ranks) > _FEW_RANKS and np.all(np.diff(ranks) == 1):
+            return self.table.positions(int(ranks[0]), int(ranks[-1]) + 1)
+        size, itemsize = len(self.stream.tokens), self.stream.dtype.itemsize
+        width = len(self._bytes) // size
+        offsets = np.zeros((len(ranks), 8), np.uint8)
+        offsets[:, :width] = self._bytes.reshape(size, width)[ranks]
+        places = offsets.reshape(-1).view("<u8")
+        if np.any(places % itemsize) or np.any(places >= size * itemsize):
+            raise CorruptTableError(f"{self._path} has an offset that is not one of a token")
+        return np.asarray(places // itemsize, np.int64)
+
+    def is_live(self, rows: Int64s) -> npt.NDArray[np.bool_]:
+        """Which of some documents are not deleted."""
+        return ~self.deletions.mask[rows] if len(self.deletions) else np.ones(len(rows), np.bool_)
+
+    def _closes(self, sequence: TokenIds) -> bool:
+        """Whether the end of the stream is the separator with which a sequence of two tokens or more ends."""
+        before, tokens = len(sequence) - 1, self.stream.tokens
+        return bool(
+            0 < before <= len(tokens)
+            and sequence[-1] == self.stream.separator
+            and np.array_equal(tokens[-before:], sequence[:-1])
+        )
+
+
+def spread(begins: Int64s, lengths: Int64s) -> Int64s:
+    """The numbers of runs of `lengths[i]` from `begins[i]` on, one run behind the other."""
+    starts = np.cumsum(lengths) - lengths
+    return np.asarray(np.repeat(begins - starts, lengths) + np.arange(int(lengths.sum())), np.int64)
+
+
+def corpus_of(parts: Sequence[SuffixSegment]) -> Corpus:
+    """The segments as one corpus, from which the deleted documents are subtracted."""
+    signed = [(part.table, 1) for part in parts] + [(part.minus, -1) for part in parts if part.minus is not None]
+    return Corpus([table for table, _ in signed], [sign for _, sign in signed])
 
 
 def suffix_parts(snapshot: Snapshot, name: str, stream_name: str) -> Iterator[SuffixSegment]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from lodex.lm.infgram import is_empty, is_single, next_distributions
+from lodex.lm.infgram import is_empty, is_single, next_distribution
 from lodex.lm.mixture import Mixture
 from lodex.lm.model import LanguageModel
 from lodex.lm.neighbors import token_distribution
@@ -88,7 +88,7 @@ class Generation:
                 added.append((tokens, knn.weight * shares))
                 rest -= knn.weight
         if infgram is not None:
-            (found,) = next_distributions(infgram.index, self._ids, [len(self._ids)])
+            found = next_distribution(infgram.index, self._ids)
             if not is_empty(found):
                 weight = infgram.weight_of(is_single(found))
                 added.append((found.token_ids, weight * found.probabilities))

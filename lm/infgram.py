@@ -5,19 +5,16 @@ Liu et al. 2024, Infini-gram (arXiv:2401.17377), section 2: the longest suffix o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from lodex.index.ngrams import NgramIndex
-from lodex.types import InfgramProbability, TokenDistribution
+from lodex.types import TokenDistribution
 
 Ids = npt.NDArray[np.int64]
-Prompts = Sequence[Sequence[Ids]]
-Found = TypeVar("Found", TokenDistribution, InfgramProbability)
 
 # Suffixes are short: one that fills this many tokens is looked for again among more.
 _FIRST_TOKENS = 32
@@ -25,71 +22,48 @@ _GROWTH = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Continuation:
-    """What the longest suffix says of the token that came: its probability, 0 where it never follows.
+class Continuations:
+    """What the longest suffixes say of the tokens that came, (n,).
 
-    `is_single` tells that the suffix has one continuation alone, `is_known` that the corpus has any token at all.
+    `probabilities` float64 are 0 where a token never follows, `suffix_lengths` int64 the tokens of the suffix.
+    `is_single` tells where the suffix has one continuation alone, `is_known` where the corpus has any token at all.
     """
 
-    probability: float
-    suffix_length: int
-    is_single: bool
-    is_known: bool
+    probabilities: npt.NDArray[np.float64]
+    suffix_lengths: Ids
+    is_single: npt.NDArray[np.bool_]
+    is_known: npt.NDArray[np.bool_]
 
 
-def next_distributions(index: NgramIndex, ids: Sequence[int], places: Sequence[int]) -> list[TokenDistribution]:
-    """The distribution of token i of a document after its tokens before, for each i of `places`.
+def next_distribution(index: NgramIndex, ids: Sequence[int]) -> TokenDistribution:
+    """The distribution of the token that follows the tokens of a document.
 
     The document begins with an EOS: at its start that is the longest suffix, and what begins documents is given.
     """
     document = _document(index, ids)
-    return _widening(document, places, lambda prompts, _: index.infgram_ntd(prompts))
+    longest = _FIRST_TOKENS
+    while True:
+        prompt = document[-longest:]
+        (found,) = index.infgram_ntd([[prompt]])
+        if found.suffix_length < len(prompt) or len(prompt) == len(document):
+            return found
+        longest *= _GROWTH
 
 
-def score_continuations(index: NgramIndex, ids: Sequence[int], places: Sequence[int]) -> list[Continuation]:
-    """What `next_distributions` gives the very tokens of the document, at the cost of counting them alone."""
+def score_continuations(index: NgramIndex, ids: Sequence[int]) -> Continuations:
+    """What `next_distribution` gives each token of a document after those before it, in one sweep over it."""
     document = _document(index, ids)
-
-    def ask(prompts: Prompts, at: Sequence[int]) -> list[InfgramProbability]:
-        return index.infgram_prob(prompts, [[document[i + 1 : i + 2]] for i in at])
-
-    found = dict(zip(places, _widening(document, places, ask), strict=True))
+    lengths, wholes, parts = index.infgram_counts(ids)
+    is_single = (wholes == 1) | ((wholes > 0) & (wholes == parts))
     # A token that came is the only one or not by its count; where it never came, the others must be looked at.
-    unseen = [i for i, one in found.items() if one.prompt_count > 1 and not one.continuation_count]
-    suffixes = [[document[i + 1 - found[i].suffix_length : i + 1]] for i in unseen]
-    singles = dict(zip(unseen, (d.distinct == 1 for d in index.ntd(suffixes, top_k=1)), strict=True))
-    return [
-        Continuation(
-            probability=one.probability or 0.0,
-            suffix_length=one.suffix_length,
-            is_single=singles.get(i, one.prompt_count in (1, one.continuation_count)),
-            is_known=one.prompt_count > 0,
-        )
-        for i, one in found.items()
-    ]
+    unseen = np.flatnonzero((wholes > 1) & (parts == 0))
+    suffixes = [[document[i + 1 - lengths[i] : i + 1]] for i in unseen.tolist()]
+    is_single[unseen] = [found.distinct == 1 for found in index.ntd(suffixes, top_k=1)]
+    return Continuations(parts / np.maximum(wholes, 1), lengths, is_single, wholes > 0)
 
 
 def _document(index: NgramIndex, ids: Sequence[int]) -> Ids:
     return np.concatenate([np.array([index.tokenizer.eos_id], np.int64), np.asarray(ids, np.int64)])
-
-
-def _widening(
-    document: Ids, places: Sequence[int], ask: Callable[[Prompts, Sequence[int]], list[Found]]
-) -> list[Found]:
-    """What `ask` gives for the context of each place, of which it sees more only where a match may be longer."""
-    answers: dict[int, Found] = {}
-    waiting = list(places)
-    longest = _FIRST_TOKENS
-    while waiting:
-        # Token i of the text stands at i + 1 of the document, behind its context.
-        prompts = [[document[max(0, i + 1 - longest) : i + 1]] for i in waiting]
-        unsure = []
-        for i, (prompt,), found in zip(waiting, prompts, ask(prompts, waiting), strict=True):
-            answers[i] = found
-            if found.suffix_length == len(prompt) < i + 1:
-                unsure.append(i)
-        waiting, longest = unsure, longest * _GROWTH
-    return [answers[i] for i in places]
 
 
 def is_empty(distribution: TokenDistribution) -> bool:

@@ -161,13 +161,10 @@ def _score_knn(
 
 
 def _score_infgram(part: InfgramPart, ids: Sequence[int], check: Check) -> ComponentScores:
-    n = len(ids)
-    said, weights, lengths = np.full(n, -np.inf), np.zeros(n), np.zeros(n, np.int32)
-    for begin in range(0, n, _QUERIES_AT_ONCE):
-        check()
-        places = range(begin, min(begin + _QUERIES_AT_ONCE, n))
-        for i, found in zip(places, score_continuations(part.index, ids, places), strict=True):
-            lengths[i] = found.suffix_length
-            weights[i] = part.weight_of(found.is_single) if found.is_known else 0.0
-            said[i] = np.log(found.probability) if found.probability else -np.inf
-    return ComponentScores("infgram", said, weights, lengths)
+    check()
+    found = score_continuations(part.index, ids)
+    weights = np.where(found.is_single, part.weight_of(True), part.weight_of(False))
+    with np.errstate(divide="ignore"):
+        said = np.log(found.probabilities)
+    lengths = found.suffix_lengths.astype(np.int32)
+    return ComponentScores("infgram", said, np.where(found.is_known, weights, 0.0), lengths)

@@ -1,12 +1,10 @@
 """n-grams and ∞-grams: every answer by looking at every document, in one segment and in five."""
 
-import json
+import math
 import os
 import subprocess
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from itertools import count
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,145 +21,125 @@ from lodex.index.suffix import SuffixBuilder
 from lodex.index.tokenizer import Tokenizer
 from lodex.index.tokens import TokensBuilder
 from lodex.types import Document, Occurrences
+from tests.index.ngram_oracle import EOS, Corpus, Ids, MakeIndex, index_maker, letters, live_corpus, spell
 
-Ids = tuple[int, ...]
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("LODEX_DATA", ROOT.parent / "shared" / "data"))
 
 # ------------------------------------------------------------------------------------------ the oracle
 
 
-class Corpus:
-    """Documents as a person would count in them: EOS, tokens, EOS, each by itself."""
-
-    def __init__(self, documents: Sequence[Ids], eos: int) -> None:
-        self.eos = eos
-        self.documents = [(eos, *document, eos) for document in documents]
-
-    def ends(self, ngram: Ids) -> set[tuple[int, int]]:
-        """(document, end) of every occurrence. The EOS that ends a document begins nothing."""
-        return {
-            (i, start + len(ngram))
-            for i, text in enumerate(self.documents)
-            for start in range(len(text) - 1)
-            if text[start : start + len(ngram)] == ngram
-        }
-
-    def count(self, variants: Sequence[Ids]) -> int:
-        """Places where a variant ends."""
-        return len(set().union(*map(self.ends, variants)))
-
-    def following(self, variants: Sequence[Ids]) -> list[Ids]:
-        """What stands behind every occurrence of a prompt, to the end of its document."""
-        places = set().union(*map(self.ends, variants))
-        return [self.documents[i][end:] for i, end in places if end < len(self.documents[i])]
-
-    def last_document(self, prompt: Ids) -> Ids:
-        """A prompt from its last EOS on."""
-        while self.eos in prompt[1:]:
-            prompt = prompt[1:]
-        return prompt
-
-    def longest(self, variants: Sequence[Ids]) -> tuple[int, list[Ids]]:
-        """The length used of an ∞-gram prompt, and the sequences used: variants that occur whole, else suffixes."""
-        variants = [self.last_document(variant) for variant in variants]
-        if whole := [variant for variant in variants if self.following([variant])]:
-            return max(len(v) for v in whole if not any(v != w and v[len(v) - len(w) :] == w for w in whole)), whole
-        for length in range(max(map(len, variants)), 0, -1):
-            suffixes = [variant[-length:] for variant in variants if len(variant) >= length]
-            if occurring := [suffix for suffix in suffixes if self.following([suffix])]:
-                return length, occurring
-        return 0, [()]
-
-
-def assert_distribution(found: Any, following: list[Ids], length: int) -> None:
-    expected = sorted(Counter(rest[0] for rest in following).items(), key=lambda item: (-item[1], item[0]))
+def assert_distribution(found: Any, expected: list[tuple[int, int]], length: int) -> None:
     assert list(zip(found.token_ids.tolist(), found.counts.tolist(), strict=True)) == expected
-    assert (found.prompt_count, found.distinct, found.suffix_length) == (len(following), len(expected), length)
+    total = sum(n for _, n in expected)
+    assert (found.prompt_count, found.distinct, found.suffix_length) == (total, len(expected), length)
 
 
-def assert_exact(index: NgramIndex, corpus: Corpus, ngrams: list[list[Ids]], continuations: list[list[Ids]]) -> None:
+def assert_exact(
+    index: NgramIndex,
+    corpus: Corpus,
+    ngrams: list[list[Ids]],
+    continuations: list[list[Ids]],
+    support: int = 1,
+    max_length: int | None = None,
+) -> None:
     """Every method of the index agrees with the oracle on every n-gram."""
     assert [found.count for found in index.count(ngrams)] == [corpus.count(ngram) for ngram in ngrams]
+    assert [found.count for found in index.find(ngrams)] == [corpus.count(ngram) for ngram in ngrams]
 
     def expected(following: list[Ids], continuation: list[Ids]) -> tuple[float | None, int, int]:
         part = sum(any(rest[: len(c)] == c for c in continuation) for rest in following)
         return (part / len(following) if following else None), len(following), part
 
+    limits: dict[str, Any] = {"min_support": support, "max_suffix_length": max_length}
     probabilities = index.prob(ngrams, continuations)
-    infgram_probabilities = index.infgram_prob(ngrams, continuations)
-    distributions, infgram_distributions = index.ntd(ngrams), index.infgram_ntd(ngrams)
+    infgram_probabilities = index.infgram_prob(ngrams, continuations, **limits)
+    distributions, infgram_distributions = index.ntd(ngrams), index.infgram_ntd(ngrams, **limits)
     for i, (ngram, continuation) in enumerate(zip(ngrams, continuations, strict=True)):
-        following = corpus.following(ngram)
         p = probabilities[i]
-        assert (p.probability, p.prompt_count, p.continuation_count) == expected(following, continuation)
-        assert_distribution(distributions[i], following, max(map(len, ngram)))
+        found = (p.probability, p.prompt_count, p.continuation_count)
+        assert found == expected(corpus.following(ngram), continuation)
+        assert_distribution(distributions[i], corpus.next_token(ngram), max(map(len, ngram)))
 
-        length, suffixes = corpus.longest(ngram)
-        following = corpus.following(suffixes)
+        length, suffixes = corpus.longest(ngram, support, max_length)
         q = infgram_probabilities[i]
-        assert (q.probability, q.prompt_count, q.continuation_count) == expected(following, continuation)
+        found = (q.probability, q.prompt_count, q.continuation_count)
+        assert found == expected(corpus.following(suffixes), continuation)
         assert q.suffix_length == length
-        assert_distribution(infgram_distributions[i], following, length)
+        assert_distribution(infgram_distributions[i], corpus.next_token(suffixes), length)
+
+
+def assert_read(index: NgramIndex, corpus: Corpus, texts: list[Ids], support: int, max_length: int | None) -> None:
+    """What is said of every token of texts agrees with the oracle."""
+    matches = index.longest_matches(texts)
+    scores = index.infgram_score(texts, min_support=support, max_suffix_length=max_length)
+    for text, match, score in zip(texts, matches, scores, strict=True):
+        assert match.token_ids.tolist() == score.token_ids.tolist() == list(text)
+        found = list(zip(match.lengths.tolist(), match.counts.tolist(), strict=True))
+        assert found == [corpus.longest_match(text, i) for i in range(len(text))]
+        for i, token in enumerate(text):
+            length, suffixes = corpus.longest([(corpus.eos, *text[:i])], support, max_length)
+            counts = dict(corpus.next_token(suffixes))
+            whole, part = sum(counts.values()), counts.get(token, 0)
+            assert (score.suffix_lengths[i], score.suffix_counts[i]) == (length, whole)
+            assert math.isclose(math.exp(score.log_probabilities[i]), part / whole if whole else 0.0, rel_tol=1e-12)
 
 
 # ------------------------------------------------------------------------------------------ small stores
 
-EOS = 0
-LETTERS = {"<|endoftext|>": EOS, "a": 1, "b": 2, "c": 3, "d": 4, "e": 5}
-
-
-def letters(top: int = 0) -> Tokenizer:
-    """A tokenizer whose tokens are letters; with `top`, letters `d` and `e` have the two ids below it."""
-    vocabulary = LETTERS | ({"d": top - 2, "e": top - 1} if top else {})
-    model = {"type": "WordLevel", "vocab": vocabulary, "unk_token": "<|endoftext|>"}
-    return Tokenizer(
-        json.dumps({"model": model, "pre_tokenizer": {"type": "WhitespaceSplit"}, "added_tokens": []}), "t"
-    )
-
 
 @pytest.fixture
-def make_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def make_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeIndex:
     """Builds an index over documents, given as texts, in some number of segments."""
     monkeypatch.setattr(os, "fsync", lambda _: None)  # these stores need not survive
-    numbers = count()
-
-    def make(texts: Sequence[str], segments: int = 1, tokenizer: Tokenizer | None = None) -> NgramIndex:
-        tokenizer = tokenizer or letters()
-        store = Store.create(tmp_path / f"store-{next(numbers)}")
-        for i in range(segments):
-            store.add(Document(f"doc-{j}", texts[j], title=f"Title {j}") for j in range(i, len(texts), segments))
-        build_index(store, "stream", TokensBuilder(tokenizer))
-        return NgramIndex(build_index(store, "suffix", SuffixBuilder("stream")))
-
-    return make
-
-
-def spell(document: Ids) -> str:
-    return " ".join(" abcde"[token] for token in document)
+    return index_maker(tmp_path)
 
 
 documents = st.lists(st.lists(st.integers(1, 3), max_size=8).map(tuple), min_size=1, max_size=7)
 sequences = st.lists(st.integers(0, 4), max_size=4).map(tuple)
+longer = st.lists(st.integers(0, 4), min_size=1, max_size=4).map(lambda s: (EOS, 1) if s == [EOS] else tuple(s))
 # Where one of several variants is empty or EOS alone, ends of occurrences do not tell places apart as the index does:
 # a stream has one EOS between two documents, the oracle one on each side.
 variants = st.one_of(
     st.lists(sequences, min_size=1, max_size=1),
-    st.lists(sequences.filter(lambda s: s not in ((), (EOS,))), min_size=2, max_size=3),
+    st.lists(longer, min_size=2, max_size=3),
 )
 following = st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=2).map(tuple), min_size=1, max_size=2)
 
 
-@given(documents, st.lists(st.tuples(variants, following), min_size=20, max_size=40))
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+stores = st.tuples(documents, st.integers(1, 5), st.frozensets(st.integers(1, 6), max_size=4))
+limits = st.sampled_from([(1, None), (1, None), (2, None), (1, 2), (3, 1), (2, 0)])
+
+
+@given(stores, st.lists(st.tuples(variants, following), min_size=20, max_size=40), limits)
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_answers_are_those_of_looking_at_every_document(
-    make_index: Any, documents: list[Ids], asked: list[tuple[list[Ids], list[Ids]]]
+    make_index: MakeIndex,
+    store: tuple[list[Ids], int, frozenset[int]],
+    asked: list[tuple[list[Ids], list[Ids]]],
+    limits: tuple[int, int | None],
 ) -> None:
-    """Counts, probabilities and distributions equal the oracle's, with one segment and with five."""
-    corpus = Corpus(documents, EOS)
-    for segments in (1, 5):
-        index = make_index([spell(document) for document in documents], segments)
-        assert_exact(index, corpus, [ngram for ngram, _ in asked], [continuation for _, continuation in asked])
+    """Counts, ranks, probabilities and distributions are the oracle's, over segments with deleted documents."""
+    documents, segments, deleted = store
+    deleted = deleted & frozenset(range(len(documents)))
+    index = make_index([spell(document) for document in documents], segments, deleted=deleted)
+    corpus = live_corpus(documents, segments, deleted)
+    assert_exact(index, corpus, [ngram for ngram, _ in asked], [continuation for _, continuation in asked], *limits)
+
+
+@given(stores, st.lists(st.lists(st.integers(0, 4), max_size=12).map(tuple), min_size=10, max_size=20), limits)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_texts_are_read_as_the_oracle_reads_them(
+    make_index: MakeIndex,
+    store: tuple[list[Ids], int, frozenset[int]],
+    texts: list[Ids],
+    limits: tuple[int, int | None],
+) -> None:
+    """Every token's longest match and ∞-gram score, EOS anywhere in the text."""
+    documents, segments, deleted = store
+    deleted = deleted & frozenset(range(len(documents)))
+    index = make_index([spell(document) for document in documents], segments, deleted=deleted)
+    assert_read(index, live_corpus(documents, segments, deleted), texts, *limits)
 
 
 HARD: dict[str, list[Ids]] = {
@@ -286,9 +264,9 @@ def test_a_corpus_without_tokens_has_only_document_ends(make_index: Any) -> None
 def test_an_empty_batch_has_no_answers(make_index: Any) -> None:
     """No queries, no answers, no error."""
     index = make_index(["a"])
-    assert (
-        index.count([]) == index.prob([], []) == index.ntd([]) == index.infgram_ntd([]) == index.search_docs([]) == []
-    )
+    assert index.count([]) == index.prob([], []) == index.ntd([]) == index.infgram_ntd([]) == index.find([]) == []
+    assert index.infgram_prob([], []) == index.infgram_score([]) == index.longest_matches([]) == index.trace([]) == []
+    assert index.search_docs([]) == index.locate([]) == []
 
 
 def test_arrays_of_any_integer_type_are_accepted(make_index: Any) -> None:
@@ -451,7 +429,16 @@ def test_other_arguments_are_checked(make_index: Any) -> None:
         (lambda: index.infgram_prob([[[1]]], [[[9]]]), "continuations[0].tokens[0]"),
         (lambda: index.infgram_prob([[[9]]], [[[1]]]), "prompts[0].tokens[0]"),
         (lambda: index.ntd([[[1]]], top_k=0), "top_k"),
+        (lambda: index.infgram_prob([[[1]]], [[[1]]], min_support=0), "min_support"),
+        (lambda: index.infgram_ntd([[[1]]], max_suffix_length=-1), "max_suffix_length"),
+        (lambda: index.infgram_score([[1]], min_support=0), "min_support"),
+        (lambda: index.infgram_score([[1], [9]]), "texts[1].tokens[0]"),
+        (lambda: index.longest_matches([[1], [2, -1]]), "texts[1].tokens[1]"),
+        (lambda: index.find([[[9]]]), "queries[0].tokens[0]"),
+        (lambda: index.locate([], match_tokens=0), "match_tokens"),
+        (lambda: index.locate([], context_tokens=-1), "context_tokens"),
         (lambda: index.search_docs([[[1]]], page_size=0), "page_size"),
+        (lambda: index.search_docs([[[1]]], seed=-1), "seed"),
         (lambda: index.search_docs([[[1]]], context_tokens=-1), "context_tokens"),
         (lambda: index.search_docs([[[1]]], page_tokens=["", ""]), "page_tokens"),
     ]

@@ -2,7 +2,6 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,13 +13,13 @@ from lodex.index.deletions import Deletions
 from lodex.index.ngrams import NgramIndex
 from lodex.index.receipt import RECEIPT, Artefact
 from lodex.index.store import Store
-from lodex.index.suffix import TABLE, Needles, SuffixBuilder, SuffixSegment
+from lodex.index.suffix import TABLE, SuffixBuilder, SuffixSegment, suffix_parts
 from lodex.index.tokenizer import DEFAULT_TOKENIZER, Tokenizer
 from lodex.index.tokens import OFFSETS, TOKENS, TokensBuilder, TokenStream
 from lodex.kernels import suffix_array_reference as reference
 from lodex.kernels._suffix import suffix_array
 from lodex.kernels.suffix_table import decode_offsets, encode_offsets
-from lodex.types import Document, Silent
+from lodex.types import Document, Rank, Silent
 
 TEXTS = ["It was the best of times, it was the worst of times,", "", "it was the age of wisdom", "it was"]
 
@@ -82,6 +81,20 @@ def test_a_table_is_written_in_chunks(tmp_path: Path, tokenizer: Tokenizer, monk
     assert tally.done == tally.total == store.snapshot().segments[0].text_bytes
 
 
+def test_positions_are_those_of_the_table_in_any_order(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    """Runs of ranks, runs with a gap that another run makes up for, and ranks that go up and down."""
+    store = build(tmp_path / "store", tokenizer, TEXTS * 9)
+    artefact = suffix_of(store)
+    (part,) = suffix_parts(store.snapshot(), "suffix", DEFAULT_TOKENIZER)
+    tokens = np.fromfile(artefact.file(TOKENS), "<u2")
+    expected = reference.suffix_array(tokens)
+    every = np.arange(len(tokens))
+    swapped = np.concatenate([every[5:15], every[100:120], every[35:40]])
+    assert swapped[-1] - swapped[0] == len(swapped) - 1
+    for ranks in (every, every[:0], every[:3], every[7:90], swapped, every[::-1], every[::3], every[[4, 4, 4]]):
+        np.testing.assert_array_equal(part.positions(ranks), expected[ranks])
+
+
 def test_the_stream_is_linked_and_not_copied(tmp_path: Path, tokenizer: Tokenizer) -> None:
     """Links are relative, so a store may be moved; no other name in the folder is one that infini-gram would read."""
     store = build(tmp_path / "store", tokenizer)
@@ -141,16 +154,32 @@ def test_a_truncated_table_is_not_opened(tmp_path: Path, tokenizer: Tokenizer) -
 def test_a_table_with_impossible_offsets_raises_and_names_itself(
     tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Offsets inside a token or past the stream are DataLossError when met, and never read through."""
+    """Offsets inside a token or past the stream are DataLossError where met, at the latest in a query, and named."""
     monkeypatch.setattr("lodex.index.receipt.BLOCK_BYTES", -1)  # as of a table too large to be checked first
     store = build(tmp_path / "store", tokenizer)
     table = suffix_of(store).path / TABLE
     table.write_bytes(b"\xff" * table.stat().st_size)
+    with pytest.raises(DataLossError, match=str(table)):
+        NgramIndex(store.snapshot())
+
+
+def test_a_wrong_offset_within_the_table_is_never_read_through(
+    tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What opening does not see is DataLossError when a query meets it."""
+    monkeypatch.setattr("lodex.index.receipt.BLOCK_BYTES", -1)
+    store = build(tmp_path / "store", tokenizer)
     index = NgramIndex(store.snapshot())
+    table = suffix_of(store).path / TABLE
+    with table.open("r+b") as file:  # the index has the file mapped
+        file.write(b"\xff" * table.stat().st_size)
     prompt = [tokenizer.encode("it was")]
-    for ask in (index.count, index.ntd, index.infgram_ntd, index.search_docs):
+    for ask in (index.count, index.ntd, index.infgram_ntd, index.search_docs, index.find):
         with pytest.raises(DataLossError, match=str(table)):
             ask([prompt])
+    (found,) = NgramIndex(build(tmp_path / "whole", tokenizer).snapshot()).find([[[]]])
+    with pytest.raises(DataLossError, match=str(table)):
+        index.locate([Rank(found.ranges[0].segment_id, 3)])
 
 
 def test_a_missing_stream_is_noticed(tmp_path: Path, tokenizer: Tokenizer) -> None:
@@ -173,21 +202,6 @@ def test_a_part_of_another_segment_is_refused(tmp_path: Path, tokenizer: Tokeniz
         SuffixSegment(segment, TokenStream(foreign_tokens), suffix_of(one), Deletions.none(segment.num_documents))
     with pytest.raises(DataLossError, match=foreign.id):
         SuffixSegment(foreign, TokenStream(tokens), suffix_of(other), Deletions.none(foreign.num_documents))
-
-
-# ------------------------------------------------------------------------------------------ needles
-
-
-def test_needles_of_any_length_are_packed() -> None:
-    """Empty ones, none at all, and many keep their places."""
-    dtype: np.dtype[Any] = np.dtype(np.uint16)
-    sequences = [np.array(ids, dtype) for ids in ([], [1, 2], [], [3])]
-    needles = Needles.of(sequences, dtype)
-    assert len(needles) == 4
-    assert needles.lengths.tolist() == [0, 2, 0, 1]
-    assert [needles[i].tolist() for i in range(4)] == [[], [1, 2], [], [3]]
-    nothing = Needles.of([], dtype)
-    assert (len(nothing), nothing.tokens.dtype) == (0, dtype)
 
 
 # ------------------------------------------------------------------------------------------ infini-gram

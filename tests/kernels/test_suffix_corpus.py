@@ -43,7 +43,9 @@ def assert_equal(got: Any, expected: Any) -> None:
         np.testing.assert_array_equal(got, expected)
 
 
-def assert_same(fast: Corpus, plain: reference.Corpus, queries: Sequence[Sequence[int]], limits: Any = (1, None)) -> None:
+def assert_same(
+    fast: Corpus, plain: reference.Corpus, queries: Sequence[Sequence[int]], limits: Any = (1, None)
+) -> None:
     """Every method gives what the twin gives, one by one and in a batch."""
     dtype = plain.dtype
     queries = [as_tokens(query, dtype).tolist() for query in queries]
@@ -66,9 +68,7 @@ def assert_same(fast: Corpus, plain: reference.Corpus, queries: Sequence[Sequenc
         fast.infgram_prob_many(flat, offsets, tails, *limits), plain.infgram_prob_many(flat, offsets, tails, *limits)
     )
     assert_equal(fast.next_tokens_many(flat, offsets), plain.next_tokens_many(flat, offsets))
-    assert_equal(
-        fast.longest_suffix_many(flat, offsets, *limits), plain.longest_suffix_many(flat, offsets, *limits)
-    )
+    assert_equal(fast.longest_suffix_many(flat, offsets, *limits), plain.longest_suffix_many(flat, offsets, *limits))
 
 
 ids = st.sampled_from([0, 1, 2, 255, 256, -2, -1])
@@ -167,7 +167,14 @@ def table_bytes(tokens: Tokens) -> npt.NDArray[np.uint8]:
 
 @pytest.mark.parametrize(
     ("query", "error"),
-    [([70_000], ValueError), ([-1], ValueError), ([1.5], TypeError), (["1"], TypeError), (7, TypeError), ("12", TypeError)],
+    [
+        ([70_000], ValueError),
+        ([-1], ValueError),
+        ([1.5], TypeError),
+        (["1"], TypeError),
+        (7, TypeError),
+        ("12", TypeError),
+    ],
 )
 def test_what_is_no_list_of_tokens_is_refused(query: Any, error: type[Exception]) -> None:
     """Ids that the dtype does not hold, and what is no id, raise before anything is searched."""
@@ -206,7 +213,9 @@ def test_a_top_level_of_another_table_is_refused() -> None:
     for bad in [(starts, keys[:-1]), (keys, keys), (starts, keys[::-1].copy())]:
         with pytest.raises(CorruptTableError, match="lies: "):
             SuffixTable(text, table, "lies", bad)
-    lying = Corpus([SuffixTable(text, table, "t", (starts, np.sort(rng.integers(0, 2**63, len(keys)).astype(np.uint64))))], [1])
+    lying = Corpus(
+        [SuffixTable(text, table, "t", (starts, np.sort(rng.integers(0, 2**63, len(keys)).astype(np.uint64))))], [1]
+    )
     for _ in range(200):
         lying.count(rng.integers(0, 50, 3).tolist())
 
