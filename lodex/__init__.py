@@ -2,6 +2,7 @@
 
 `lodex.open(path)` opens a store in this process; `lodex.Client(address)` and
 `lodex.AsyncClient(address)` talk to a server. All three have the same methods.
+`lodex.InfiniGramEngine(folder)` searches what infini-gram indexed.
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ from lodex.types import Document
 
 if TYPE_CHECKING:
     from lodex.client import AsyncClient, Client
+    from lodex.index.infini_gram import InfiniGramEngine
     from lodex.service.embedded import open_store as open
 
 __version__ = "0.1.0"
-__all__ = ["AsyncClient", "Client", "Document", "LodexError", "__version__", "open"]
+__all__ = ["AsyncClient", "Client", "Document", "InfiniGramEngine", "LodexError", "__version__", "open"]
 
 # Imported on first use, so that `import lodex` costs neither grpc nor the engine.
 _LAZY = {
     "AsyncClient": ("lodex.client", "AsyncClient"),
     "Client": ("lodex.client", "Client"),
+    "InfiniGramEngine": ("lodex.index.infini_gram", "InfiniGramEngine"),
     "open": ("lodex.service.embedded", "open_store"),
 }
 

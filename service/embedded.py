@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Coroutine, Generator, Iterable, Iter
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, overload
 
 from google.protobuf.message import Message
 
@@ -17,6 +17,8 @@ from lodex.client import Client, IngestResult, StoreView
 from lodex.config import Limits
 from lodex.errors import InvalidArgumentError, LodexError
 from lodex.index.history import version_of_tag
+from lodex.index.infini_gram import InfiniGramEngine
+from lodex.index.infini_gram_folder import is_infini_gram_folder
 from lodex.index.store import VERIFY_LIGHT, Store
 from lodex.index.writer import AddResult
 from lodex.service.application import Application
@@ -168,6 +170,7 @@ class OpenStore(StoreView):
         self.close()
 
 
+@overload
 def open_store(
     path: str | Path,
     name: str = "",
@@ -179,7 +182,30 @@ def open_store(
     models: Mapping[str, Path] | None = None,
     language_models: Mapping[str, Path] | None = None,
     rerankers: Mapping[str, Path] | None = None,
-) -> OpenStore:
+) -> OpenStore: ...
+
+
+@overload
+def open_store(path: str | Path | list[str] | list[Path], *, eos_token_id: int | None) -> InfiniGramEngine: ...
+
+
+@overload
+def open_store(path: list[str] | list[Path]) -> InfiniGramEngine: ...
+
+
+def open_store(
+    path: str | Path | list[str] | list[Path],
+    name: str = "",
+    *,
+    create: bool = False,
+    version: int | None = None,
+    tag: str | None = None,
+    verify: str = VERIFY_LIGHT,
+    models: Mapping[str, Path] | None = None,
+    language_models: Mapping[str, Path] | None = None,
+    rerankers: Mapping[str, Path] | None = None,
+    eos_token_id: int | None = None,
+) -> OpenStore | InfiniGramEngine:
     """Open the store at `path` in this process; with `create`, make it where there is none. `verify` as `Store.open`.
 
     With a `version`, or the `tag` of one, it is only read, and is as it was then.
@@ -187,7 +213,18 @@ def open_store(
     `name` is what it is called in answers: by default the name of its folder, in lower case and hyphens. `models` are
     folders of embedders by name, for dense indexes that were built with others than the packaged ones;
     `language_models` and `rerankers` are folders of further ones by name.
+
+    A folder that infini-gram published, or a list of such, gives an `InfiniGramEngine`, whose methods take token ids.
+    `eos_token_id` is what the end of a document is called there, by default the separator's id. Its files name neither
+    that nor their tokenizer, so the other arguments have no meaning there.
     """
+    if not create and (not isinstance(path, str | Path) or is_infini_gram_folder(Path(path))):
+        of_stores = (version, tag, models, language_models, rerankers)
+        if name or verify != VERIFY_LIGHT or any(option is not None for option in of_stores):
+            raise InvalidArgumentError(f"{path} is a folder of infini-gram and no store; open it by itself", "path")
+        return InfiniGramEngine(path, eos_token_id)
+    if eos_token_id is not None or not isinstance(path, str | Path):
+        raise InvalidArgumentError(f"{path} is no folder of infini-gram, whose EOS could be given", "eos_token_id")
     if (create, version, tag).count(None) + (not create) < 2:
         raise InvalidArgumentError(
             "a store is opened with create, at a version or by a tag: one of the three", "version"
