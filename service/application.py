@@ -13,6 +13,8 @@ from lodex.service.handlers.jobs import JobsHandler
 from lodex.service.handlers.language_model import LanguageModelHandler
 from lodex.service.handlers.names import NamesHandler
 from lodex.service.handlers.ngram import NgramHandler
+from lodex.service.handlers.ngram_places import NgramPlacesHandler
+from lodex.service.handlers.ngram_texts import NgramTextsHandler
 from lodex.service.handlers.operations import OperationsHandler
 from lodex.service.handlers.rerank import RerankHandler
 from lodex.service.handlers.retrieval import RetrievalHandler
@@ -71,6 +73,8 @@ class Application:
                 EmbeddingHandler(catalog, models, limits),
                 LanguageModelHandler(catalog, self.language_models, search, limits),
                 NgramHandler(catalog, limits),
+                NgramPlacesHandler(catalog, limits),
+                NgramTextsHandler(catalog, limits),
                 RerankHandler(catalog, self.rerankers, limits),
                 RetrievalHandler(catalog, search, limits),
             )

@@ -30,6 +30,13 @@ def within(value: int, least: int, most: int, path: str) -> int:
     return value
 
 
+def at_least(value: int, least: int, path: str) -> int:
+    """The value; InvalidArgumentError where it is below `least`."""
+    if value < least:
+        raise InvalidArgumentError(f"{path} is {value}, it must be at least {least}", path)
+    return value
+
+
 def short_text(text: str, limit: int, path: str) -> str:
     """The text; InvalidArgumentError for more UTF-8 bytes than the limit."""
     # At most 4 bytes a character: most texts need no encoding to be measured.

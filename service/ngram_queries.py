@@ -1,21 +1,30 @@
-"""n-grams of a request as token sequences, each refusal naming its field."""
+"""n-grams and conjunctions of a request as token sequences, each refusal naming its field."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from lodex.config import Limits
-from lodex.errors import InvalidArgumentError, UnimplementedError
+from lodex.errors import InvalidArgumentError
+from lodex.index.conjunctions import TokenConjunction
+from lodex.index.ngram_queries import Ngram
 from lodex.index.ngrams import NgramIndex
-from lodex.service.checks import short_text
+from lodex.service.checks import at_least, at_most, require_built, short_text, within
 from lodex.service.variants import literal_variants, search_variants
 from lodex.types import TokenQuery
-from lodex.v1 import ngram_pb2
+from lodex.v1 import common_pb2, ngram_pb2
 
-Sequences = tuple[TokenQuery, ...]
+Sequences: TypeAlias = tuple[TokenQuery, ...]
 """The variants of one n-gram."""
+Query: TypeAlias = Sequences | TokenConjunction
 Variants = Callable[[str], tuple[str, ...]]
+
+MAX_CLAUSES = 16
+MAX_NGRAMS = 64
+MAX_DISTANCE = 1000
+_DEFAULT_DISTANCE = 100
+_CONJUNCTION = frozenset({"all_of", "max_distance", "same_document", "max_clause_count"})
 
 
 class QueryReader:
@@ -35,11 +44,11 @@ class QueryReader:
                 forms = literal_variants if self._literal else variants
                 sequences: Sequences = tuple(self._index.tokenizer.encode_batch(forms(text)))
             elif form == "tokens":
-                sequences = (self._known(list(query.tokens.ids), path),)
+                sequences = (known_ids(self._index, query.tokens, path),)
             elif form is None:
                 raise InvalidArgumentError(f"{path} is neither text nor tokens", path)
             else:
-                raise UnimplementedError(f"{path}.{form} is promised by the protocol, not built yet")
+                raise InvalidArgumentError(f"{path} is a {form}, expected an n-gram: text or tokens", f"{path}.{form}")
         except InvalidArgumentError as error:
             # A tokenizer does not know by what name the request calls its text.
             field = error.field if error.field.startswith(path) else path
@@ -50,20 +59,61 @@ class QueryReader:
             raise InvalidArgumentError(f"{path} has {longest} tokens, the limit is {limit}", path)
         return sequences
 
-    def _known(self, ids: list[int], path: str) -> list[int]:
-        """The ids, which the index would refuse for the whole batch were one of them outside its vocabulary."""
-        if ids and max(ids) >= self._index.vocabulary.size:
-            self._index.vocabulary.encode(ids, path)
-        return ids
-
-    def read_search(self, query: ngram_pb2.NgramQuery, path: str) -> Sequences:
-        """What is counted or looked for: one token or more."""
+    def read_ngram(self, query: Any, path: str) -> Sequences:
+        """What is looked for by itself: one token or more."""
         return _not_empty(self.read(query, search_variants, path), path)
+
+    def read_search(self, query: ngram_pb2.NgramQuery, path: str) -> Query:
+        """What is counted or listed: an n-gram of one token or more, or several in a conjunction."""
+        if query.WhichOneof("form") == "conjunction":
+            return self._conjunction(query.conjunction, f"{path}.conjunction")
+        return self.read_ngram(query, path)
 
     def read_pair(self, query: ngram_pb2.Continuation, prompt: Variants, path: str) -> tuple[Sequences, Sequences]:
         """A prompt, which may be empty, and what follows it, which may not."""
-        continuation = self.read(query.continuation, search_variants, f"{path}.continuation")
-        return self.read(query.prompt, prompt, f"{path}.prompt"), _not_empty(continuation, f"{path}.continuation")
+        continuation = self.read_ngram(query.continuation, f"{path}.continuation")
+        return self.read(query.prompt, prompt, f"{path}.prompt"), continuation
+
+    def _conjunction(self, message: ngram_pb2.Conjunction, path: str) -> TokenConjunction:
+        require_built(message, _CONJUNCTION, path)
+        distance = message.max_distance if message.HasField("max_distance") else _DEFAULT_DISTANCE
+        clause_count = message.max_clause_count if message.HasField("max_clause_count") else None
+        if clause_count is not None:
+            at_least(clause_count, 1, f"{path}.max_clause_count")
+        _some(message.all_of, MAX_CLAUSES, f"{path}.all_of", "clauses")
+        return TokenConjunction(
+            all_of=tuple(self._clause(clause, f"{path}.all_of[{i}]") for i, clause in enumerate(message.all_of)),
+            max_distance=within(distance, 0, MAX_DISTANCE, f"{path}.max_distance"),
+            same_document=message.same_document,
+            max_clause_count=clause_count,
+        )
+
+    def _clause(self, message: ngram_pb2.Disjunction, path: str) -> tuple[Sequences, ...]:
+        """The n-grams of which one must stand there, all variants of each together."""
+        _some(message.any_of, MAX_NGRAMS, f"{path}.any_of", "n-grams")
+        return tuple(self.read_ngram(ngram, f"{path}.any_of[{i}]") for i, ngram in enumerate(message.any_of))
+
+
+def known_ids(index: NgramIndex, tokens: common_pb2.TokenIds, path: str) -> list[int]:
+    """The ids, which the index would refuse for the whole batch were one of them outside its vocabulary."""
+    ids = list(tokens.ids)
+    if ids and max(ids) >= index.vocabulary.size:
+        index.vocabulary.encode(ids, path)
+    return ids
+
+
+def num_tokens(query: Ngram | TokenConjunction) -> int:
+    """The tokens of all variants of an n-gram or a conjunction."""
+    if isinstance(query, TokenConjunction):
+        return sum(num_tokens(ngram) for clause in query.all_of for ngram in clause)
+    return sum(len(tokens) for tokens in query)
+
+
+def _some(items: Any, limit: int, path: str, unit: str) -> None:
+    """InvalidArgumentError for no item, or for more than the limit."""
+    if not len(items):
+        raise InvalidArgumentError(f"{path} has no {unit}, expected 1 to {limit}", path)
+    at_most(items, limit, path, unit)
 
 
 def _not_empty(sequences: Sequences, path: str) -> Sequences:

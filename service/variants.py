@@ -3,9 +3,9 @@
 A tokenizer gives "word", " word" and " Word" different tokens, and a text in the middle of a corpus mostly has a space
 before it. So, unless a request is literal:
 
-- A *search* (count, search_docs, and the prompt of prob and of next-token distributions) stands for the text as typed,
-  in lower case, with its first letter a capital, and in upper case, each as it is and with a space before it: at most
-  eight variants, counted together.
+- A *search* (count, search_docs, find, each n-gram of a conjunction, and the prompt of prob and of next-token
+  distributions) stands for the text as typed, in lower case, with its first letter a capital, and in upper case, each
+  as it is and with a space before it: at most eight variants, counted together.
 - A *continuation* (of prob and infgram_prob) stands for the same eight: ("once upon a", "time") asks what it says.
 - A *context* (the prompt of the ∞-gram) is read rather than searched: it stands for itself, and for itself with a space
   before it.

@@ -150,5 +150,10 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: st
         table.add_column(Text(name), justify="right" if number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else escaped(str(cell))) for cell in row))
+    show_table(table)
+
+
+def show_table(table: Table) -> None:
+    """Print a table as it is, as wide as it takes unless on a terminal."""
     wide_enough = console if console.is_terminal else _Console(width=_WIDTH_OF_A_PIPE)
     wide_enough.print(table)

@@ -9,7 +9,7 @@ from contextlib import aclosing, closing
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
-from lodex.client import description, documents, embedding, language_model, ngram, retrieval, writing
+from lodex.client import description, documents, embedding, language_model, ngram, ngram_texts, retrieval, writing
 from lodex.client import rerank as reranking
 from lodex.client.async_ingest import AwaitingIngest
 from lodex.client.grpc_transport import AsyncGrpcTransport, GrpcTransport
@@ -267,6 +267,11 @@ class Client:
     infgram_prob = _blocking(ngram.infgram_prob)
     infgram_ntd = _blocking(ngram.infgram_ntd)
     search_docs = _blocking(ngram.search_docs)
+    infgram_score = _blocking(ngram_texts.infgram_score)
+    longest_matches = _blocking(ngram_texts.longest_matches)
+    trace = _blocking(ngram_texts.trace)
+    find = _blocking(ngram_texts.find)
+    locate = _blocking(ngram_texts.locate)
     score = _blocking(language_model.score)
     generate = _streaming(language_model.generate)
     ask = _streaming(language_model.ask)
@@ -316,6 +321,11 @@ class StoreView:
     infgram_prob = _of_store(ngram.infgram_prob)
     infgram_ntd = _of_store(ngram.infgram_ntd)
     search_docs = _of_store(ngram.search_docs)
+    infgram_score = _of_store(ngram_texts.infgram_score)
+    longest_matches = _of_store(ngram_texts.longest_matches)
+    trace = _of_store(ngram_texts.trace)
+    find = _of_store(ngram_texts.find)
+    locate = _of_store(ngram_texts.locate)
     score = _of_store(language_model.score_beside)
     generate = _streaming_of_store(language_model.generate_beside)
     ask = _streaming_of_store(language_model.ask)
@@ -430,6 +440,11 @@ class AsyncClient:
     infgram_prob = _awaiting(ngram.infgram_prob)
     infgram_ntd = _awaiting(ngram.infgram_ntd)
     search_docs = _awaiting(ngram.search_docs)
+    infgram_score = _awaiting(ngram_texts.infgram_score)
+    longest_matches = _awaiting(ngram_texts.longest_matches)
+    trace = _awaiting(ngram_texts.trace)
+    find = _awaiting(ngram_texts.find)
+    locate = _awaiting(ngram_texts.locate)
     score = _awaiting(language_model.score)
     generate = _streaming_async(language_model.generate)
     ask = _streaming_async(language_model.ask)
@@ -479,6 +494,11 @@ class AsyncStoreView:
     infgram_prob = _awaiting_of_store(ngram.infgram_prob)
     infgram_ntd = _awaiting_of_store(ngram.infgram_ntd)
     search_docs = _awaiting_of_store(ngram.search_docs)
+    infgram_score = _awaiting_of_store(ngram_texts.infgram_score)
+    longest_matches = _awaiting_of_store(ngram_texts.longest_matches)
+    trace = _awaiting_of_store(ngram_texts.trace)
+    find = _awaiting_of_store(ngram_texts.find)
+    locate = _awaiting_of_store(ngram_texts.locate)
     score = _awaiting_of_store(language_model.score_beside)
     generate = _streaming_async_of_store(language_model.generate_beside)
     ask = _streaming_async_of_store(language_model.ask)

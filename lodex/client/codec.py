@@ -15,8 +15,8 @@ from google.protobuf.message import Message
 
 from lodex.client.status import error_of
 from lodex.errors import InternalError, InvalidArgumentError
-from lodex.types import Answers, Document, NgramQuery, Occurrence, Passage, Provenance, Timing
-from lodex.v1 import common_pb2
+from lodex.types import Answers, Conjunction, Document, NgramQuery, Occurrence, Passage, Provenance, Timing
+from lodex.v1 import common_pb2, ngram_pb2
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
@@ -129,6 +129,45 @@ def ngram(message: type[M], query: NgramQuery, field: str) -> M:
         return message(tokens=common_pb2.TokenIds(ids=ids))
     except (TypeError, ValueError) as error:
         raise InvalidArgumentError(f"{field} is neither text nor a sequence of token ids: {error}", field) from error
+
+
+def texts(queries: NgramQuery | Sequence[NgramQuery], field: str) -> list[common_pb2.TextOrTokens]:
+    """A batch of texts or token ids as messages; `field` names it in errors."""
+    return [ngram(common_pb2.TextOrTokens, query, f"{field}[{i}]") for i, query in enumerate(lone_query(queries))]
+
+
+def searches(
+    queries: NgramQuery | Conjunction | Sequence[NgramQuery | Conjunction], field: str
+) -> list[ngram_pb2.NgramQuery]:
+    """A batch of n-grams and conjunctions as messages; `field` names it in errors."""
+    if isinstance(queries, Conjunction):
+        queries = [queries]
+    batch: Sequence[Any] = lone_query(queries)  # type: ignore[arg-type]  # it tells n-grams by their items
+    return [_search(query, f"{field}[{i}]") for i, query in enumerate(batch)]
+
+
+def _search(query: NgramQuery | Conjunction, field: str) -> ngram_pb2.NgramQuery:
+    if not isinstance(query, Conjunction):
+        return ngram(ngram_pb2.NgramQuery, query, field)
+    path = f"{field}.conjunction"
+    clauses = [_clause(clause, f"{path}.all_of[{i}]") for i, clause in enumerate(query.all_of)]
+    message = asked(
+        ngram_pb2.Conjunction,
+        path,
+        all_of=clauses,
+        max_distance=query.max_distance,
+        same_document=query.same_document,
+        max_clause_count=query.max_clause_count,
+    )
+    return ngram_pb2.NgramQuery(conjunction=message)
+
+
+def _clause(clause: Sequence[NgramQuery], field: str) -> ngram_pb2.Disjunction:
+    if isinstance(clause, str) or not isinstance(clause, Sequence):
+        kind = type(clause).__name__
+        raise InvalidArgumentError(f"{field} is {kind}, expected a sequence of n-grams of which one must stand", field)
+    any_of = [ngram(common_pb2.TextOrTokens, query, f"{field}.any_of[{i}]") for i, query in enumerate(clause)]
+    return ngram_pb2.Disjunction(any_of=any_of)
 
 
 def document(message: common_pb2.Document) -> Document:

@@ -17,7 +17,8 @@ from lodex.v1 import language_model_pb2, ngram_pb2
 
 METHODS = {
     "info", "stores", "store", "indexes", "search", "get", "passages", "embed", "tokenize", "detokenize", "count",
-    "prob", "ntd", "infgram_prob", "infgram_ntd", "search_docs", "score", "generate", "ask",
+    "prob", "ntd", "infgram_prob", "infgram_ntd", "search_docs", "infgram_score", "longest_matches", "trace", "find",
+    "locate", "score", "generate", "ask",
     "rerank", "rerank_stream", "documents", "ingest", "upsert", "delete", "create_store", "drop_store", "versions",
     "tag", "set_alias", "drop_index", "build_index", "compact", "purge", "gc", "verify", "import_files",
 }  # fmt: skip

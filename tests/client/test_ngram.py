@@ -11,7 +11,8 @@ from google.rpc.status_pb2 import Status
 
 from lodex.client import codec
 from lodex.errors import InvalidArgumentError
-from lodex.types import Count, InfgramProbability, Probability, Provenance, Timing
+from lodex.filters import Condition, Prefix
+from lodex.types import Conjunction, Count, InfgramProbability, Probability, Provenance, Timing
 from lodex.v1 import ngram_pb2
 
 Ask = Callable[..., Any]
@@ -182,3 +183,92 @@ def test_a_page_token_continues_one_query_only(ask: Ask) -> None:
     """A token belongs to one n-gram, so it is refused with two."""
     with pytest.raises(InvalidArgumentError, match="page token"):
         ask("search_docs", "docs", ["a", "b"], page_token="p1")
+
+
+def test_a_conjunction_is_asked_clause_by_clause(server: Any, ask: Ask, info: Any) -> None:
+    """Texts and token ids stand beside n-grams of a batch; the estimate comes with its error."""
+    result = ngram_pb2.CountResult(count=40, approximate=True, standard_error=2.5)
+    server.on("NgramService.Count", ngram_pb2.CountResponse(results=[*counted(1), result], info=info))
+    near = Conjunction((("tea", [1, 2]), (np.array([3]),)), max_distance=7, max_clause_count=50)
+    assert list(ask("count", "docs", ["milk", near])) == [Count(1, ((1, 1),)), Count(40, (), True, 2.5)]
+    plain, asked = server.requests[0].queries
+    assert plain.text == "milk"
+    first, second = asked.conjunction.all_of
+    assert (first.any_of[0].text, list(first.any_of[1].tokens.ids)) == ("tea", [1, 2])
+    assert [list(ngram.tokens.ids) for ngram in second.any_of] == [[3]]
+    assert (asked.conjunction.max_distance, asked.conjunction.max_clause_count) == (7, 50)
+    assert not asked.conjunction.same_document
+
+
+def test_a_lone_conjunction_is_a_batch_of_one(server: Any, ask: Ask, info: Any) -> None:
+    """It counts all places unless a sample is asked for."""
+    server.on("NgramService.Count", ngram_pb2.CountResponse(results=counted(1), info=info))
+    ask("count", "docs", Conjunction((("a",), ("b",)), same_document=True))
+    (query,) = server.requests[0].queries
+    assert query.conjunction.same_document
+    assert not query.conjunction.HasField("max_clause_count")
+
+
+@pytest.mark.parametrize(
+    ("conjunction", "field"),
+    [
+        (Conjunction((("a",), ([1, -2],))), "queries[0].conjunction.all_of[1].any_of[0]"),
+        (Conjunction((("a", 3),)), "queries[0].conjunction.all_of[0].any_of[1]"),  # type: ignore[arg-type]
+        (Conjunction((("a", Conjunction((("b",),))),)), "queries[0].conjunction.all_of[0].any_of[1]"),  # type: ignore[arg-type]
+        (Conjunction((3,)), "queries[0].conjunction.all_of[0]"),  # type: ignore[arg-type]
+        (Conjunction(("ab",)), "queries[0].conjunction.all_of[0]"),  # type: ignore[arg-type]
+        (Conjunction((("a",),), max_distance=2**31), "queries[0].conjunction.max_distance"),
+        (Conjunction((("a",),), max_clause_count=1.5), "queries[0].conjunction.max_clause_count"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_no_conjunction_is_refused_by_its_place(ask: Ask, conjunction: Conjunction, field: str) -> None:
+    """Before anything is sent; a text in the place of a clause is not read letter by letter."""
+    with pytest.raises(InvalidArgumentError) as caught:
+        ask("count", "docs", conjunction)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "arguments"),
+    [
+        ("infgram_prob", "InfgramProb", ("the", "cat")),
+        ("infgram_ntd", "InfgramNextTokenDistribution", ("the",)),
+        ("infgram_score", "InfgramScore", ("the cat",)),
+    ],
+)
+def test_the_support_of_a_suffix_is_asked_for(
+    server: Any, ask: Ask, info: Any, method: str, name: str, arguments: tuple[str, ...]
+) -> None:
+    """One occurrence and any length unless said otherwise; a number that has no place is refused by its name."""
+    server.on(f"NgramService.{name}", getattr(ngram_pb2, f"{name}Response")(info=info))
+    ask(method, "docs", *arguments)
+    ask(method, "docs", *arguments, min_support=3, max_suffix_length=0)
+    usual, chosen = server.requests
+    assert (usual.min_support, usual.HasField("max_suffix_length")) == (1, False)
+    assert (chosen.min_support, chosen.HasField("max_suffix_length"), chosen.max_suffix_length) == (3, True, 0)
+    for option in ({"min_support": 2**63}, {"max_suffix_length": "x"}):
+        with pytest.raises(InvalidArgumentError) as caught:
+            ask(method, "docs", *arguments, **option)
+        assert caught.value.field == next(iter(option))
+
+
+def test_documents_are_drawn_and_filtered(server: Any, ask: Ask, info: Any) -> None:
+    """A seed and a filter go with the request; how many documents there are comes back, or that it was not counted."""
+    results = [{"count": 9, "documents": 4, "documents_approximate": True}, {"count": 9}]
+    server.on("NgramService.SearchDocs", ngram_pb2.SearchDocsResponse(results=results, info=info))
+    answers = ask("search_docs", "docs", ["a", Conjunction((("b",),))], seed=0, where='source ^= "x"')
+    assert [(page.documents, page.documents_approximate) for page in answers] == [(4, True), (None, False)]
+    ask("search_docs", "docs", ["a", "b"], where=Condition("source", Prefix("x")))
+    first, second = server.requests
+    assert first.HasField("seed")
+    assert first.filter == second.filter
+    assert (first.filter.condition.field, first.filter.condition.prefix) == ("source", "x")
+    assert not second.HasField("seed")
+
+
+@pytest.mark.parametrize(("option", "field"), [({"seed": -1}, "seed"), ({"page_size": 1.5}, "page_size")])
+def test_options_that_no_message_holds_are_named(ask: Ask, option: dict[str, Any], field: str) -> None:
+    """Before anything is sent."""
+    with pytest.raises(InvalidArgumentError) as caught:
+        ask("search_docs", "docs", "a", **option)
+    assert caught.value.field == field

@@ -23,6 +23,7 @@ from lodex.service.models import Models
 from lodex.service.server import Server
 from lodex.service.writing import WritePolicy
 from lodex.types import Document
+from tests.service.tales import Tales, make_tales
 
 TEXTS = {
     "animals": "The cat sat on the mat. A cat is a small animal, and the Cat knows it.",
@@ -132,3 +133,21 @@ def embedded(store_path: Path) -> Iterator[OpenStore]:
     """The same store in this process."""
     with lodex.open(store_path, "docs") as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def tales(tmp_path_factory: pytest.TempPathFactory) -> Tales:
+    """A store of four segments with deleted documents. Tests only read it."""
+    return make_tales(tmp_path_factory.mktemp("tales") / "tales")
+
+
+@pytest.fixture(scope="session", params=["served", "embedded"])
+def ask_tales(request: pytest.FixtureRequest, background: Background, tales: Tales) -> Iterator[Client]:
+    """A client of that store, which is called `tales`: over a server on loopback, and in this process."""
+    if request.param == "embedded":
+        with lodex.open(tales.path, "tales") as opened:
+            yield opened.client
+        return
+    for serve in _serving(background):
+        with Client(serve({"tales": tales.path}).address) as connected:
+            yield connected

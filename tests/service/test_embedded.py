@@ -23,11 +23,11 @@ from lodex.errors import (
 from lodex.index.ngrams import NgramIndex
 from lodex.service.embedded import OpenStore
 from lodex.service.indexing import build_suffix_index
-from lodex.types import Answers, Document, Timing
+from lodex.types import Answers, Conjunction, Document, Rank, Timing
 from lodex.v1 import embedding_pb2
 
 VECTORS = np.random.default_rng(1).normal(size=(2, 384)).astype(np.float32)
-
+NEAR = Conjunction((("the", "a"), ("cat",)), max_distance=2)
 CALLS: dict[str, Callable[[StoreView], Any]] = {
     "info": lambda db: db.info(),
     "info of a version": lambda db: db.info(version=4),
@@ -64,6 +64,17 @@ CALLS: dict[str, Callable[[StoreView], Any]] = {
     "search_docs": lambda db: db.search_docs(["cat", "nowhere to be found", "東京", ""], page_size=1, context_tokens=3),
     "search_docs with no page token": lambda db: db.search_docs("cat", page_token="nonsense"),
     "search_docs with too much context": lambda db: db.search_docs("cat", context_tokens=10**6),
+    "count near each other": lambda db: db.count([NEAR, Conjunction(()), Conjunction((("cat", [70_000]),)), "cat"]),
+    "search_docs of a sample": lambda db: db.search_docs(NEAR, seed=3, where='source = "tests" and title ^= "R"'),
+    "search_docs with a wrong filter": lambda db: db.search_docs("cat", where="color = 3"),
+    "infgram_prob with support": lambda db: db.infgram_prob("a purple the cat", " sat", min_support=3),
+    "infgram_ntd with no support": lambda db: db.infgram_ntd("the cat", min_support=0),
+    "infgram_score": lambda db: db.infgram_score(["the cat 東京", [3693], [70_000], ""], max_suffix_length=2),
+    "longest_matches": lambda db: db.longest_matches(["the cat 東京", [3693], [70_000], ""]),
+    "trace": lambda db: db.trace(["A cat is a small animal. 東京", [3693], [70_000], ""], max_density=1),
+    "trace with wrong delimiters": lambda db: db.trace("the cat", delimiters=["", "x"]),
+    "find": lambda db: db.find(["cat", NEAR, "nowhere to be found", ""]),
+    "locate": lambda db: db.locate([Rank("nothing", 0), Rank(db.find("cat")[0].ranges[0].segment_id, position=1)]),
     "score with no model": lambda db: db.score("the cat", model="nothing"),
     "generate with no model": lambda db: list(db.generate("the cat", model="nothing")),
     "ask with no model": lambda db: list(db.ask("the cat?", model="nothing")),

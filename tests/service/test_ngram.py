@@ -3,14 +3,22 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lodex.client import Client
-from lodex.errors import InvalidArgumentError, UnimplementedError
+from lodex.config import Limits
+from lodex.errors import CancelledError, InvalidArgumentError
+from lodex.index.ngrams import NgramIndex
 from lodex.index.store import Store
 from lodex.index.tokenizer import Tokenizer
+from lodex.service.application import Application
+from lodex.service.call import Call
+from lodex.service.catalog import Catalog
+from lodex.service.embedded import run_inline
 from lodex.service.indexing import build_suffix_index, update_indexes
+from lodex.service.models import Models
 from lodex.service.server import Server
 from lodex.service.variants import search_variants
 from lodex.types import Document
@@ -93,14 +101,12 @@ def test_top_k_and_complete_exclude_each_other(client: Client) -> None:
     assert caught.value.field == "top_k"
 
 
-def test_a_conjunction_fails_its_item_alone(client: Client) -> None:
-    """It is promised, not built; the other items are answered."""
-    queries = [ngram_pb2.NgramQuery(conjunction=ngram_pb2.Conjunction()), ngram_pb2.NgramQuery(text="cat")]
-    request = ngram_pb2.CountRequest(target=common_pb2.IndexRef(store="docs"), queries=[*queries, {}])
+def test_a_query_without_a_form_fails_alone(client: Client) -> None:
+    """It is named; the other items are answered."""
+    request = ngram_pb2.CountRequest(target=common_pb2.IndexRef(store="docs"), queries=[{"text": "cat"}, {}])
     reply = client.transport.unary("NgramService", "Count", request, 10)
-    assert [result.HasField("error") for result in reply.results] == [True, False, True]
-    assert "conjunction" in reply.results[0].error.message
-    assert reply.results[2].error.message == "queries[2] is neither text nor tokens"
+    assert [result.HasField("error") for result in reply.results] == [False, True]
+    assert reply.results[1].error.message == "queries[1] is neither text nor tokens"
 
 
 def test_pages_follow_one_another(client: Client) -> None:
@@ -126,11 +132,36 @@ def test_a_page_token_belongs_to_its_query(client: Client) -> None:
         assert caught.value.field == "queries[0].page_token"
 
 
-def test_reserved_fields_of_infgram_are_refused(client: Client) -> None:
-    """min_support changes the answer, so it is not passed over."""
-    request = ngram_pb2.InfgramProbRequest(target=common_pb2.IndexRef(store="docs"), min_support=2)
-    with pytest.raises(UnimplementedError, match="min_support"):
-        client.transport.unary("NgramService", "InfgramProb", request, 10)
+ITEMS = {
+    "Count": ("count", {"queries": [{"conjunction": {"all_of": [{"any_of": [{"text": "cat"}]}]}}] * 2}),
+    "SearchDocs": ("search_docs", {"queries": [{"query": {"text": "cat"}}] * 2}),
+    "InfgramScore": ("infgram_score", {"texts": [{"text": "cat"}] * 2}),
+    "LongestMatches": ("longest_matches", {"texts": [{"text": "cat"}] * 2}),
+    "Trace": ("trace", {"texts": [{"text": "cat"}] * 2}),
+    "Locate": ("locate", {"ranks": [{"segment_id": "x", "rank": 0}] * 2}),
+    "Find": ("find", {"queries": [{"text": "cat"}] * 65}),
+    "InfgramProb": ("infgram_prob", {"queries": [{"prompt": {"text": "a"}, "continuation": {"text": "b"}}] * 65}),
+}
+
+
+@pytest.mark.parametrize("method", ITEMS)
+def test_work_ends_where_the_caller_gave_up(store_path: Path, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    """Between two items, or so many of them as are quick together."""
+    name, items = ITEMS[method]
+    ask, asked = getattr(NgramIndex, name), []
+
+    def give_up(index: NgramIndex, *args: Any, **kwargs: Any) -> Any:
+        asked.append(args)
+        call.give_up()
+        return ask(index, *args, **kwargs)
+
+    monkeypatch.setattr(NgramIndex, name, give_up)
+    application, call = Application(Catalog({"docs": Store.open(store_path)}), Models(), Limits()), Call()
+    request = getattr(ngram_pb2, f"{method}Request")(target=common_pb2.IndexRef(store="docs"), **items)
+    with pytest.raises(CancelledError):
+        run_inline(application.rpcs["NgramService", method](request, call))
+    # The n-grams of a Count are counted together, before its conjunctions: here there are none.
+    assert len(asked) == 1
 
 
 class TestWhileTheStoreGrows:

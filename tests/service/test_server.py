@@ -32,7 +32,7 @@ from lodex.errors import (
 from lodex.index.ngrams import NgramIndex
 from lodex.service.rpc import SERVICES
 from lodex.service.server import Server
-from lodex.v1 import ngram_pb2
+from lodex.v1 import ngram_pb2, retrieval_pb2
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -40,14 +40,7 @@ METHODS = [(service.name, method) for service in SERVICES.values() for method in
 BUILT = {
     "EmbeddingService": {"Embed", "Tokenize", "Detokenize"},
     "RetrievalService": {"Search", "FetchDocuments", "FetchPassages"},
-    "NgramService": {
-        "Count",
-        "Prob",
-        "NextTokenDistribution",
-        "InfgramProb",
-        "InfgramNextTokenDistribution",
-        "SearchDocs",
-    },
+    "NgramService": {method.name for method in SERVICES["NgramService"].methods},
     "LanguageModelService": {"Score", "Generate", "Ask"},
     "RerankService": {"Rerank", "RerankStream"},
     "DatastoreService": {method.name for method in SERVICES["DatastoreService"].methods} | {"GetStore"},
@@ -138,10 +131,10 @@ def test_limits_are_enforced_and_reported(client: Client) -> None:
 
 def test_a_field_that_is_not_built_is_not_ignored(address: str) -> None:
     """A request that means more than this release knows is refused rather than answered wrongly."""
-    request = ngram_pb2.SearchDocsRequest(seed=1)
+    request = retrieval_pb2.SearchRequest(fusion={})
     request.target.store = "docs"
-    with pytest.raises(UnimplementedError, match="seed"):
-        ask_raw(address, "/lodex.v1.NgramService/SearchDocs", request.SerializeToString())
+    with pytest.raises(UnimplementedError, match="fusion"):
+        ask_raw(address, "/lodex.v1.RetrievalService/Search", request.SerializeToString())
 
 
 def test_a_reply_beyond_the_size_of_a_message_is_refused(serve: Callable[..., Server], store_path: Path) -> None:

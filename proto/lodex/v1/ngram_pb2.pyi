@@ -65,16 +65,18 @@ class CountResponse(_message.Message):
     def __init__(self, results: _Optional[_Iterable[_Union[CountResult, _Mapping]]] = ..., info: _Optional[_Union[_common_pb2.ReplyInfo, _Mapping]] = ...) -> None: ...
 
 class CountResult(_message.Message):
-    __slots__ = ("error", "count", "variants", "approximate")
+    __slots__ = ("error", "count", "variants", "approximate", "standard_error")
     ERROR_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
     VARIANTS_FIELD_NUMBER: _ClassVar[int]
     APPROXIMATE_FIELD_NUMBER: _ClassVar[int]
+    STANDARD_ERROR_FIELD_NUMBER: _ClassVar[int]
     error: _status_pb2.Status
     count: int
     variants: _containers.RepeatedCompositeFieldContainer[NgramVariant]
     approximate: bool
-    def __init__(self, error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., count: _Optional[int] = ..., variants: _Optional[_Iterable[_Union[NgramVariant, _Mapping]]] = ..., approximate: _Optional[bool] = ...) -> None: ...
+    standard_error: float
+    def __init__(self, error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., count: _Optional[int] = ..., variants: _Optional[_Iterable[_Union[NgramVariant, _Mapping]]] = ..., approximate: _Optional[bool] = ..., standard_error: _Optional[float] = ...) -> None: ...
 
 class NgramVariant(_message.Message):
     __slots__ = ("token_ids", "count")
@@ -357,7 +359,7 @@ class SearchDocsResult(_message.Message):
     def __init__(self, error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., occurrences: _Optional[_Iterable[_Union[_common_pb2.Occurrence, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., count: _Optional[int] = ..., documents: _Optional[int] = ..., documents_approximate: _Optional[bool] = ...) -> None: ...
 
 class TraceRequest(_message.Message):
-    __slots__ = ("target", "texts", "min_length", "max_count", "max_density", "ranking", "max_documents", "context_tokens", "delimiters", "partial_words", "filter")
+    __slots__ = ("target", "texts", "min_length", "max_count", "max_density", "ranking", "max_documents", "context_tokens", "delimiters", "partial_words", "filter", "undelimited")
     TARGET_FIELD_NUMBER: _ClassVar[int]
     TEXTS_FIELD_NUMBER: _ClassVar[int]
     MIN_LENGTH_FIELD_NUMBER: _ClassVar[int]
@@ -369,6 +371,7 @@ class TraceRequest(_message.Message):
     DELIMITERS_FIELD_NUMBER: _ClassVar[int]
     PARTIAL_WORDS_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
+    UNDELIMITED_FIELD_NUMBER: _ClassVar[int]
     target: _common_pb2.IndexRef
     texts: _containers.RepeatedCompositeFieldContainer[_common_pb2.TextOrTokens]
     min_length: int
@@ -380,7 +383,8 @@ class TraceRequest(_message.Message):
     delimiters: _containers.RepeatedScalarFieldContainer[str]
     partial_words: bool
     filter: _common_pb2.Filter
-    def __init__(self, target: _Optional[_Union[_common_pb2.IndexRef, _Mapping]] = ..., texts: _Optional[_Iterable[_Union[_common_pb2.TextOrTokens, _Mapping]]] = ..., min_length: _Optional[int] = ..., max_count: _Optional[int] = ..., max_density: _Optional[float] = ..., ranking: _Optional[_Union[SpanRanking, str]] = ..., max_documents: _Optional[int] = ..., context_tokens: _Optional[int] = ..., delimiters: _Optional[_Iterable[str]] = ..., partial_words: _Optional[bool] = ..., filter: _Optional[_Union[_common_pb2.Filter, _Mapping]] = ...) -> None: ...
+    undelimited: bool
+    def __init__(self, target: _Optional[_Union[_common_pb2.IndexRef, _Mapping]] = ..., texts: _Optional[_Iterable[_Union[_common_pb2.TextOrTokens, _Mapping]]] = ..., min_length: _Optional[int] = ..., max_count: _Optional[int] = ..., max_density: _Optional[float] = ..., ranking: _Optional[_Union[SpanRanking, str]] = ..., max_documents: _Optional[int] = ..., context_tokens: _Optional[int] = ..., delimiters: _Optional[_Iterable[str]] = ..., partial_words: _Optional[bool] = ..., filter: _Optional[_Union[_common_pb2.Filter, _Mapping]] = ..., undelimited: _Optional[bool] = ...) -> None: ...
 
 class TraceResponse(_message.Message):
     __slots__ = ("results", "info")
