@@ -18,7 +18,7 @@ from lodex.index.receipt import Artefact
 from lodex.index.sorted_stream import SortedStream
 from lodex.index.tokenizer import TokenIds
 from lodex.index.tokens import TokenStream
-from lodex.kernels._suffix import suffix_array
+from lodex.kernels._suffix_sort import suffix_array
 from lodex.kernels.suffix_table import encode_offsets, offset_width
 
 TOKENS = "tokens.bin"

@@ -1,4 +1,4 @@
-// lodex.kernels._suffix: suffix arrays for Python. Arrays are checked here; the GIL is released while work is done.
+// lodex.kernels._suffix: searching in suffix arrays, for Python. Arrays are checked here; work is done without the GIL.
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -12,7 +12,6 @@
 #include <utility>
 #include <vector>
 
-#include "suffix_array.h"
 #include "suffix_search.h"
 
 namespace nb = nanobind;
@@ -45,25 +44,6 @@ std::size_t checked_token_bytes(const TokenArray& tokens) {
     return type.bits / 8;
   }
   throw nb::type_error("tokens must be uint8, uint16 or uint32");
-}
-
-auto suffix_array(const TokenArray& tokens) {
-  const std::size_t token_bytes = checked_token_bytes(tokens), n = tokens.size();
-  if (n > std::size_t(kMaxTokens)) {
-    throw std::invalid_argument("a stream of " + std::to_string(n) + " tokens is too long to sort: at most " +
-                                std::to_string(kMaxTokens));
-  }
-  auto positions = allocate<std::int32_t>(n);
-  {
-    const nb::gil_scoped_release unlocked;
-    const auto build = [&](auto* typed) { build_suffix_array(typed, std::int32_t(n), positions.get()); };
-    switch (token_bytes) {
-      case 1: build(static_cast<const std::uint8_t*>(tokens.data())); break;
-      case 2: build(static_cast<const std::uint16_t*>(tokens.data())); break;
-      default: build(static_cast<const std::uint32_t*>(tokens.data()));
-    }
-  }
-  return to_numpy(std::move(positions), n);
 }
 
 /// A SuffixTable together with the arrays it reads.
@@ -191,8 +171,6 @@ NB_MODULE(_suffix, module) {
   nb::exception<lodex::CorruptTable>(module, "CorruptTableError",
                                      nb::module_::import_("lodex.errors").attr("DataLossError"));
   module.attr("END_OF_STREAM") = lodex::SuffixTable::kEndOfStream;
-  module.attr("MAX_TOKENS") = lodex::kMaxTokens;
-  module.def("suffix_array", &lodex::suffix_array, "tokens"_a.noconvert());
   nb::class_<PySuffixTable>(module, "SuffixTable")
       .def(nb::init<lodex::TokenArray, lodex::Bytes, std::string>(), "tokens"_a.noconvert(), "table"_a.noconvert(),
            "label"_a = "table")
