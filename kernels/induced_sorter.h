@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "suffix_induction.h"
-#include "suffix_text.h"
+#include "token_text.h"
 
 namespace lodex {
 

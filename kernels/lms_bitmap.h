@@ -7,7 +7,7 @@
 #include <cstring>
 #include <vector>
 
-#include "suffix_text.h"
+#include "token_text.h"
 
 namespace lodex {
 

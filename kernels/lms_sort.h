@@ -15,7 +15,7 @@
 #include "key_sort.h"
 #include "lms_bitmap.h"
 #include "suffix_names.h"
-#include "suffix_text.h"
+#include "token_text.h"
 
 namespace lodex {
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "huge_pages.h"
-#include "suffix_text.h"
+#include "token_text.h"
 #include "two_stage_sorter.h"
 
 namespace lodex {

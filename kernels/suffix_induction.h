@@ -14,7 +14,7 @@
 // Yuta Mori's). Every access at random is announced ahead by a prefetch: first the text, then the place.
 #pragma once
 
-#include "suffix_text.h"
+#include "token_text.h"
 
 namespace lodex {
 

@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "suffix_text.h"
+#include "token_text.h"
 
 namespace lodex {
 

@@ -22,7 +22,7 @@
 #include "suffix_array.h"
 #include "suffix_induction.h"
 #include "suffix_names.h"
-#include "suffix_text.h"
+#include "token_text.h"
 
 namespace lodex {
 
