@@ -16,7 +16,7 @@ from lodex.index.stream_parts import stream_parts
 from lodex.index.subtractive import deleted_tokens
 from lodex.index.suffix import TABLE, SuffixBuilder
 from lodex.index.tokens import TokenStream
-from lodex.kernels._suffix import suffix_array
+from lodex.kernels._suffix_sort import suffix_array
 from lodex.kernels.suffix_table import encode_offsets, offset_width
 
 

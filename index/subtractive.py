@@ -17,7 +17,8 @@ from lodex.index.manifest import SUBTRACTIVE
 from lodex.index.receipt import Artefact
 from lodex.index.tokenizer import TokenIds
 from lodex.index.tokens import TokenStream
-from lodex.kernels._suffix import SuffixTable, suffix_array
+from lodex.kernels._suffix import SuffixTable
+from lodex.kernels._suffix_sort import suffix_array
 from lodex.kernels.suffix_table import encode_offsets, offset_width
 
 TOKENS = "tokens.bin"

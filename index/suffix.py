@@ -23,7 +23,8 @@ from lodex.index.stream_parts import stream_parts
 from lodex.index.subtractive import open_subtractive, sort_deleted
 from lodex.index.tokenizer import DEFAULT_TOKENIZER, TokenIds
 from lodex.index.tokens import OFFSETS, TOKENS, TokenStream
-from lodex.kernels._suffix import MAX_TOKENS, Corpus, CorruptTableError, SuffixTable, suffix_array
+from lodex.kernels._suffix import Corpus, CorruptTableError, SuffixTable
+from lodex.kernels._suffix_sort import MAX_TOKENS, suffix_array
 from lodex.kernels.suffix_table import encode_offsets, offset_width
 from lodex.types import Progress
 

@@ -12,17 +12,8 @@ Int64s = npt.NDArray[np.int64]
 END_OF_STREAM: Final[int]
 """The token that `next_tokens` reports where the stream ends right after a prompt."""
 
-MAX_TOKENS: Final[int]
-"""The longest stream that `suffix_array` sorts."""
-
 class CorruptTableError(DataLossError):
     """A table that cannot belong to its stream: a wrong size, or an offset that is not one of a token."""
-
-def suffix_array(tokens: Tokens) -> npt.NDArray[np.int32]:
-    """Sort all suffixes of `tokens` (n,), in linear time; returns where each starts, smallest first.
-
-    Suffixes compare by the bytes of their little-endian tokens; one that ends where another goes on is the smaller.
-    """
 
 class SuffixTable:
     """The sorted suffixes of a stream, for searching. Arrays are borrowed and may be mapped files; the GIL is released.

@@ -18,7 +18,6 @@
 #include <utility>
 #include <vector>
 
-#include "suffix_array.h"
 #include "suffix_arrays.h"
 #include "suffix_corpus.h"
 #include "suffix_queries.h"
@@ -29,25 +28,6 @@ using namespace nb::literals;
 
 namespace lodex {
 namespace {
-
-auto suffix_array(const TokenArray& tokens) {
-  const std::size_t token_bytes = checked_token_bytes(tokens), n = tokens.size();
-  if (n > std::size_t(kMaxTokens)) {
-    throw std::invalid_argument("a stream of " + std::to_string(n) + " tokens is too long to sort: at most " +
-                                std::to_string(kMaxTokens));
-  }
-  auto positions = allocate<std::int32_t>(n);
-  {
-    const nb::gil_scoped_release unlocked;
-    const auto build = [&](auto* typed) { build_suffix_array(typed, std::int32_t(n), positions.get()); };
-    switch (token_bytes) {
-      case 1: build(static_cast<const std::uint8_t*>(tokens.data())); break;
-      case 2: build(static_cast<const std::uint16_t*>(tokens.data())); break;
-      default: build(static_cast<const std::uint32_t*>(tokens.data()));
-    }
-  }
-  return to_numpy(std::move(positions), n);
-}
 
 std::vector<std::uint64_t> to_vector(const Uint64s& array) { return {array.data(), array.data() + array.size()}; }
 
@@ -389,8 +369,6 @@ NB_MODULE(_suffix, module) {
   nb::exception<lodex::CorruptTable>(module, "CorruptTableError",
                                      nb::module_::import_("lodex.errors").attr("DataLossError"));
   module.attr("END_OF_STREAM") = lodex::SuffixTable::kEndOfStream;
-  module.attr("MAX_TOKENS") = lodex::kMaxTokens;
-  module.def("suffix_array", &lodex::suffix_array, "tokens"_a.noconvert());
   nb::class_<PySuffixTable>(module, "SuffixTable")
       .def(nb::init<lodex::TokenArray, lodex::Bytes, std::string,
                     const std::optional<std::pair<lodex::Uint64s, lodex::Uint64s>>&>(),

@@ -13,13 +13,10 @@ from typing import Any
 
 import numpy as np
 
-try:
-    from lodex.kernels._suffix_sort import suffix_array
-except ModuleNotFoundError:
-    from lodex.kernels._suffix import suffix_array
 from suffix_bench.child import Cost, PeakMemory, watch
 from suffix_bench.corpus import Tokens, checksum
 
+from lodex.kernels._suffix_sort import suffix_array
 from lodex.kernels.suffix_table import encode_offsets, offset_width
 
 # Bytes by which parts overlap, as in infini-gram's indexing.py.

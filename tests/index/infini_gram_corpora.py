@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lodex.kernels._suffix import suffix_array
+from lodex.kernels._suffix_sort import suffix_array
 from lodex.kernels.suffix_table import encode_offsets, offset_width
 
 DTYPES: dict[str, Any] = {"u8": np.dtype("u1"), "u16": np.dtype("<u2"), "u32": np.dtype("<u4")}

@@ -23,7 +23,7 @@ from lodex.index.store import Store
 from lodex.index.suffix import SuffixBuilder
 from lodex.index.tokenizer import Tokenizer
 from lodex.index.tokens import TokensBuilder
-from lodex.kernels._suffix import suffix_array
+from lodex.kernels._suffix_sort import suffix_array
 from lodex.kernels.suffix_table import encode_offsets, offset_width
 from lodex.types import Document
 

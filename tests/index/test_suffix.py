@@ -17,7 +17,7 @@ from lodex.index.suffix import TABLE, SuffixBuilder, SuffixSegment, suffix_parts
 from lodex.index.tokenizer import DEFAULT_TOKENIZER, Tokenizer
 from lodex.index.tokens import OFFSETS, TOKENS, TokensBuilder, TokenStream
 from lodex.kernels import suffix_array_reference as reference
-from lodex.kernels._suffix import suffix_array
+from lodex.kernels._suffix_sort import suffix_array
 from lodex.kernels.suffix_table import decode_offsets, encode_offsets
 from lodex.types import Document, Rank, Silent
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from lodex.errors import DataLossError
 from lodex.kernels._continuations import CorruptContinuationsError, SignedTable, followers, survey
-from lodex.kernels._suffix import SuffixTable, suffix_array
+from lodex.kernels._suffix import SuffixTable
+from lodex.kernels._suffix_sort import suffix_array
 from lodex.kernels.continuations_reference import Continuations, Ngram
 from lodex.kernels.suffix_table import encode_offsets, offset_width
 

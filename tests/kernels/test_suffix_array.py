@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lodex.kernels import suffix_array_reference as reference
-from lodex.kernels._suffix import suffix_array
+from lodex.kernels._suffix_sort import MAX_TOKENS, route, suffix_array
 from lodex.kernels.suffix_table import decode_offsets, encode_offsets, offset_width
 
 Tokens = npt.NDArray[np.unsignedinteger[Any]]
@@ -46,6 +46,44 @@ def texts(length: int) -> dict[str, list[int]]:
     }
 
 
+def passages(seed: int, length: int, ids: int = 150) -> list[int]:
+    """Random ids among which passages are copied, runs of one id, and zeros here and there: what prose is like."""
+    rng = np.random.default_rng(seed)
+    text = rng.integers(0, ids, 40).tolist()
+    while len(text) < length:
+        kind = rng.integers(0, 8)
+        if kind < 4:
+            begin = rng.integers(0, len(text))
+            text += text[begin : begin + rng.integers(1, 60)]
+        elif kind < 6:
+            text += rng.integers(0, ids, rng.integers(1, 30)).tolist()
+        else:
+            text += [int(rng.integers(0, ids)) if kind == 6 else 0] * int(rng.integers(1, 20))
+    return text
+
+
+def repeated(times: int, length: int = 600, ids: int = 200) -> list[int]:
+    return np.random.default_rng(3).integers(0, ids, length).tolist() * times
+
+
+ROUTES = {
+    "prose": ("two-stage", passages(1, 20_000)),
+    "a document of three copies": ("two-stage", repeated(3)),
+    "random ids": ("two-stage", np.random.default_rng(5).integers(0, 250, 20_000).tolist()),
+    "one id": ("two-stage", [7] * 5_000),
+    "a document of twelve copies": ("reduced", repeated(12)),
+    "a document of forty copies": ("reduced", repeated(40)),
+    "rising ramps": ("reduced", [*range(250)] * 40),
+    "two long runs": ("two-stage", [9, *[7] * 3_000, 9, *range(20, 60), 9, *[7] * 3_000, 9, 9]),
+    "long runs": ("reduced", [9, *[5] * 200] * 60),
+    "falling ramps": ("reduced", [*range(250)][::-1] * 40),
+    "period two": ("induced", [1, 0] * 5_000),
+    "random over four ids": ("induced", np.random.default_rng(5).integers(0, 4, 20_000).tolist()),
+    "Fibonacci": ("induced", fibonacci(20_000)),
+    "fifteen tokens": ("induced", [*range(15)]),
+}
+
+
 def as_tokens(ids: list[int], dtype: Any) -> Tokens:
     return np.array([i % (np.iinfo(dtype).max + 1) for i in ids], dtype)
 
@@ -75,6 +113,86 @@ def test_any_text_sorts_as_the_twin_sorts_it(ids: list[int], dtype: Any) -> None
     """Ids whose bytes compare unlike their values, in any arrangement, are sorted by their bytes."""
     tokens = as_tokens(ids, dtype)
     np.testing.assert_array_equal(suffix_array(tokens), reference.suffix_array(tokens))
+
+
+@dtypes
+@pytest.mark.parametrize("name", ROUTES)
+def test_every_route_sorts(name: str, dtype: Any) -> None:
+    """Texts that are sorted in two stages, by induction, or by the string of names, are sorted that way and rightly."""
+    expected, ids = ROUTES[name]
+    tokens = as_tokens(ids, dtype)
+    assert route(tokens) == expected
+    assert reference.is_suffix_array(tokens, suffix_array(tokens))
+
+
+@dtypes
+@pytest.mark.parametrize("seed", range(5))
+def test_texts_like_prose_sort_as_the_twin_sorts_them(seed: int, dtype: Any) -> None:
+    """Copied passages, runs and zeros, cut anywhere, are sorted as the twin sorts them."""
+    tokens = as_tokens(passages(seed, 500), dtype)
+    for end in range(len(tokens) - 20, len(tokens)):
+        part = tokens[:end].copy()
+        assert route(part) == "two-stage"
+        np.testing.assert_array_equal(suffix_array(part), reference.suffix_array(part))
+
+
+@dtypes
+@pytest.mark.parametrize("zeros", range(30))
+def test_an_ending_text_is_not_a_text_of_zeros(zeros: int, dtype: Any) -> None:
+    """A suffix that ends is smaller than one that goes on with token 0, however often it does."""
+    tail = [90, 20, 30]
+    ids = [*range(40, 90), *tail, *[0] * 40, 1, *range(100, 140), *tail, *[0] * 20, 5, *tail, 3, *tail, *[0] * zeros]
+    tokens = as_tokens(ids, dtype)
+    assert route(tokens) == "two-stage"
+    np.testing.assert_array_equal(suffix_array(tokens), reference.suffix_array(tokens))
+
+
+@dtypes
+@pytest.mark.parametrize("same", [0, 1, 2, 5, 10, 11])
+def test_large_buckets_are_sorted_to_the_last_byte_of_a_key(same: int, dtype: Any) -> None:
+    """1,500 suffixes that begin alike and differ in one byte, wherever it lies in the keys that are compared."""
+    rng = np.random.default_rng(same)
+    step = 256 if dtype == np.uint16 else 1
+    ids = [i for x in rng.integers(100, 200, 1_500).tolist() for i in (250, 1, *range(2, 2 + same), x * step + 7)]
+    tokens = as_tokens(ids, dtype)
+    assert reference.is_suffix_array(tokens, suffix_array(tokens))
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 255), min_size=1, max_size=25), min_size=2, max_size=8),
+    st.lists(st.integers(0, 7), min_size=4, max_size=40),
+    st.sampled_from(DTYPES),
+)
+@settings(deadline=None, max_examples=300)
+def test_any_arrangement_of_passages_sorts_as_the_twin_sorts_it(
+    pieces: list[list[int]], arrangement: list[int], dtype: Any
+) -> None:
+    """Few passages in any order, each many times: ties of every length and depth."""
+    ids = [i for piece in arrangement for i in pieces[piece % len(pieces)]]
+    tokens = as_tokens([i * 257 for i in ids] if dtype == np.uint16 else ids, dtype)
+    np.testing.assert_array_equal(suffix_array(tokens), reference.suffix_array(tokens))
+
+
+@dtypes
+@pytest.mark.parametrize("name", [name for name in ROUTES if ROUTES[name][0] != "induced"])
+def test_threads_do_not_change_the_answer(name: str, dtype: Any) -> None:
+    """One, two, four and more threads than there are buckets to share give the same positions."""
+    tokens = as_tokens(ROUTES[name][1], dtype)
+    expected = suffix_array(tokens).tobytes()
+    for threads in (2, 4, 100):
+        assert suffix_array(tokens, threads=threads).tobytes() == expected
+
+
+@pytest.mark.parametrize("threads", [0, -1])
+def test_less_than_one_thread_is_refused(threads: int) -> None:
+    """The number of threads is a positive number."""
+    with pytest.raises(ValueError, match="threads must be at least 1"):
+        suffix_array(np.zeros(3, np.uint16), threads)
+
+
+def test_positions_fit_32_bits() -> None:
+    """The longest stream that can be sorted is what int32 positions can tell."""
+    assert np.iinfo(np.int32).max == MAX_TOKENS
 
 
 def test_the_order_is_of_bytes_low_byte_first() -> None:

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lodex.kernels import suffix_corpus_reference as reference
-from lodex.kernels._suffix import Corpus, CorruptTableError, SuffixTable, suffix_array
+from lodex.kernels._suffix import Corpus, CorruptTableError, SuffixTable
+from lodex.kernels._suffix_sort import suffix_array
 from lodex.kernels.suffix_table import encode_offsets, offset_width
 
 Tokens = npt.NDArray[np.unsignedinteger[Any]]
