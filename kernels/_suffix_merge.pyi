@@ -1,4 +1,3 @@
-from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
@@ -24,10 +23,10 @@ class SuffixEntries:
     def __init__(self, source: str, width: int, unit: int) -> None: ...
     def __len__(self) -> int: ...
 
-def repeated_tail(tokens: Tokens, sorted: SuffixEntries, limit: int) -> int:
+def repeated_tail(tokens: Tokens, suffixes: SuffixEntries, limit: int) -> int:
     """Tokens of the longest suffix of `tokens` (n,) that occurs in them a second time, or `limit` if that is less.
 
-    `sorted` is their suffix array. Time: about 30 times that length, read in sequence.
+    `suffixes` is their suffix array. Time: about 30 times that length, read in sequence.
     """
 
 class SuffixMerge:
@@ -35,10 +34,10 @@ class SuffixMerge:
 
     The right block is taken as it is, the left one but for its last suffixes that occur in it twice (`repeated_tail`):
     what follows them is now on the right, so their order is new, and `start` must be told it. `left` may have more than
-    `cut` suffixes, those of a longer block; the ones from `cut` on are passed over. That is right where the cut is moved
-    back by the repeated tail of the longer block: then no suffix before it depends on what follows the block.
+    `cut` suffixes, those of a longer block; the ones from `cut` on are passed over. That is right where the cut was
+    moved back by the repeated tail of the longer block: no suffix before it depends on what follows the block.
 
-    Memory: 4 bytes for each token on the right and 1/64 byte for each on the left beside the text and the entries given,
+    Memory: 4 bytes for each token on the right and 1/64 byte for each on the left beside the text and the entries,
     which are read in sequence but for some twenty for each 256th token on the left. The GIL is released.
     CorruptEntriesError where entries cannot be those of their block; entries merely out of order give a wrong order.
     """

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <fstream>
 #include <memory>
 #include <stdexcept>
@@ -93,6 +94,10 @@ class SuffixMerge {
     std::size_t at = 0, size = 0;
   };
 
+  struct Free {
+    void operator()(std::uint32_t* memory) const { std::free(memory); }
+  };
+
   const std::uint8_t* address(std::size_t position) const { return text_ + (position << shift_); }
   std::uint64_t key_at(std::size_t position) const;
   void rank_right_block();
@@ -110,7 +115,7 @@ class SuffixMerge {
   std::size_t n_, shift_, cut_;
   SuffixEntries& left_;
   SuffixEntries& right_;
-  std::unique_ptr<std::uint32_t[]> right_ranks_;  // by position in the right block
+  std::unique_ptr<std::uint32_t[], Free> right_ranks_;  // by position in the right block
   std::vector<std::uint64_t> page_keys_;          // of every 512th suffix of the right block
   // The tails: where they begin, their ranks by position, and by order their positions and ranks in the right block.
   std::size_t tails_begin_;

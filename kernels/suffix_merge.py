@@ -37,9 +37,9 @@ def merged_entries(
     unit: int = 1,
     sort: Sort = suffix_array,
 ) -> Iterator[npt.NDArray[np.uint8]]:
-    """The suffix array of `tokens` (n,), in pieces of at most 2^16 entries of `width` bytes, `unit` times the position.
+    """The suffix array of `tokens` (n,) in pieces: 2^16 entries or less of `width` bytes, `unit` times the position each.
 
-    `left` and `right` are the suffix arrays of `tokens[:cut]` and of `tokens[cut:]`. A piece is good until the next one.
+    `left` and `right` are those of `tokens[:cut]` and of `tokens[cut:]`. A piece is good until the next one.
     """
     few = 1024 + (len(tokens) - cut) // _TAIL_SHARE
     worth_moving = cut - len(tokens) * MERGE_NS // SORT_NS
@@ -92,10 +92,10 @@ def sort_before(tokens: Tokens, following: Tokens, ranks: npt.NDArray[np.uint32]
     """
     if not len(following):
         return sort(tokens).astype(np.uint32)
-    # The block is one symbol. Where `tokens` have the token that it begins with, they get a smaller or a greater symbol,
+    # The block is one symbol. Where `tokens` have the token that it begins with, they get a smaller symbol or a greater,
     # as the suffix there is smaller or greater than the block; no other symbol comes between these three.
     swapped = np.concatenate([tokens, following]).byteswap()  # compares as the bytes do
-    distinct, codes = np.unique(swapped, return_inverse=True)
+    _, codes = np.unique(swapped, return_inverse=True)
     symbols = codes.astype(np.uint32) * 4
     symbols[:-1] += np.where(ranks[:-1] > ranks[-1], 2, 0).astype(np.uint32)
     symbols[-1] += 1

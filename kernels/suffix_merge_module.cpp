@@ -125,7 +125,7 @@ NB_MODULE(_suffix_merge, module) {
       .def(nb::init<lodex::Bytes, std::size_t, std::size_t>(), "source"_a.noconvert(), "width"_a, "unit"_a)
       .def(nb::init<const std::string&, std::size_t, std::size_t>(), "source"_a, "width"_a, "unit"_a)
       .def("__len__", &PySuffixEntries::size);
-  module.def("repeated_tail", &lodex::repeated_tail_of, "tokens"_a.noconvert(), "sorted"_a, "limit"_a);
+  module.def("repeated_tail", &lodex::repeated_tail_of, "tokens"_a.noconvert(), "suffixes"_a, "limit"_a);
   nb::class_<PySuffixMerge>(module, "SuffixMerge")
       .def(nb::init<lodex::TokenArray, std::size_t, PySuffixEntries&, PySuffixEntries&>(), "tokens"_a.noconvert(),
            "cut"_a, "left"_a, "right"_a, nb::keep_alive<1, 4>(), nb::keep_alive<1, 5>())
