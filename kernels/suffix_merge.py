@@ -24,8 +24,9 @@ Sort = Callable[[Tokens], npt.NDArray[np.int32]]
 
 SORT_NS, MERGE_NS = 60, 22
 """What sorting and merging take for a token, in nanoseconds: docs/adr/0014-suffix-merge.md. Only the ratio matters."""
+TAIL_SHARE = 64
+"""A tail takes as long to rank in the right block as this many tokens of it take to sort again, or less."""
 _ENTRIES_PER_READ = 1 << 16
-_TAIL_SHARE = 64  # a tail takes as long to rank as this many tokens on the right to sort again
 
 
 def merged_entries(
@@ -37,18 +38,40 @@ def merged_entries(
     unit: int = 1,
     sort: Sort = suffix_array,
 ) -> Iterator[npt.NDArray[np.uint8]]:
-    """The suffix array of `tokens` (n,) in pieces: 2^16 entries or less of `width` bytes, `unit` times the position each.
+    """The suffix array of `tokens` (n,) in pieces: 2^16 entries or less of `width` bytes, `unit` times a position each.
 
     `left` and `right` are those of `tokens[:cut]` and of `tokens[cut:]`. A piece is good until the next one.
     """
-    few = 1024 + (len(tokens) - cut) // _TAIL_SHARE
+    few = 1024 + (len(tokens) - cut) // TAIL_SHARE
     worth_moving = cut - len(tokens) * MERGE_NS // SORT_NS
     tail = repeated_tail(tokens[:cut], left, max(few, worth_moving) + 1)
     if tail <= few:
-        return _read(_with_tails(tokens, cut, left, right, tail, sort), width, unit)
+        return merged_with_tails(tokens, cut, left, right, tail, width, unit, sort)
     if tail <= worth_moving:
-        return _read(_moved(tokens, cut - tail, left, sort), width, unit)
+        again = entries_of(sort(tokens[cut - tail :]))
+        return merged_with_tails(tokens, cut - tail, left, again, 0, width, unit, sort)
     return _encoded(sort(tokens), width, unit)
+
+
+def merged_with_tails(
+    tokens: Tokens,
+    cut: int,
+    left: SuffixEntries,
+    right: SuffixEntries,
+    tail: int,
+    width: int,
+    unit: int,
+    sort: Sort = suffix_array,
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """`merged_entries` where it is known that the last `tail` suffixes on the left are all that occur there twice.
+
+    Or none are, because the cut was moved back by as many: then `left` is that of the longer block. Sorting the tails
+    takes some 40 bytes of memory for each.
+    """
+    merge = SuffixMerge(tokens, cut, left, right)
+    ranks = merge.tail_ranks(tail)
+    merge.start(sort_before(tokens[cut - tail : cut], tokens[cut : cut + 1], ranks, sort))
+    return _read(merge, width, unit)
 
 
 def merge_positions(
@@ -69,22 +92,6 @@ def entries_of(positions: npt.NDArray[np.int32]) -> SuffixEntries:
     return SuffixEntries(np.ascontiguousarray(positions).view(np.uint8), 4, 1)
 
 
-def _with_tails(
-    tokens: Tokens, cut: int, left: SuffixEntries, right: SuffixEntries, tail: int, sort: Sort
-) -> SuffixMerge:
-    merge = SuffixMerge(tokens, cut, left, right)
-    ranks = merge.tail_ranks(tail)
-    merge.start(sort_before(tokens[cut - tail : cut], tokens[cut : cut + 1], ranks, sort))
-    return merge
-
-
-def _moved(tokens: Tokens, cut: int, left: SuffixEntries, sort: Sort) -> SuffixMerge:
-    merge = SuffixMerge(tokens, cut, left, entries_of(sort(tokens[cut:])))
-    merge.tail_ranks(0)
-    merge.start(np.empty(0, np.uint32))
-    return merge
-
-
 def sort_before(tokens: Tokens, following: Tokens, ranks: npt.NDArray[np.uint32], sort: Sort) -> npt.NDArray[np.uint32]:
     """Sort the suffixes of `tokens` (n,) as they go on in a block that begins with the token `following` (1,) or ends.
 
@@ -92,7 +99,7 @@ def sort_before(tokens: Tokens, following: Tokens, ranks: npt.NDArray[np.uint32]
     """
     if not len(following):
         return sort(tokens).astype(np.uint32)
-    # The block is one symbol. Where `tokens` have the token that it begins with, they get a smaller symbol or a greater,
+    # The block is one symbol. Where `tokens` have the token that it begins with they get a smaller symbol or a greater,
     # as the suffix there is smaller or greater than the block; no other symbol comes between these three.
     swapped = np.concatenate([tokens, following]).byteswap()  # compares as the bytes do
     _, codes = np.unique(swapped, return_inverse=True)
@@ -100,7 +107,8 @@ def sort_before(tokens: Tokens, following: Tokens, ranks: npt.NDArray[np.uint32]
     symbols[:-1] += np.where(ranks[:-1] > ranks[-1], 2, 0).astype(np.uint32)
     symbols[-1] += 1
     order = sort(symbols.byteswap())
-    return order[order != len(tokens)].astype(np.uint32)
+    kept: npt.NDArray[np.uint32] = order[order != len(tokens)].astype(np.uint32)
+    return kept
 
 
 def _read(merge: SuffixMerge, width: int, unit: int) -> Iterator[npt.NDArray[np.uint8]]:
