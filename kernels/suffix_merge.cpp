@@ -19,7 +19,7 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "entries and keys are r
 constexpr std::size_t kSample = 256;            // tokens from one ranked suffix of the left block to the next
 constexpr std::size_t kPage = 512;              // entries of the right block for each key in memory
 constexpr std::size_t kChunk = 2048;            // suffixes of a stream at a time: keys and positions stay in L1 and L2
-constexpr std::size_t kPrefetchDistance = 24;
+constexpr std::size_t kPrefetchDistance = 40;
 
 inline void prefetch_read(const void* address) { __builtin_prefetch(address, 0); }
 inline void prefetch_write(const void* address) { __builtin_prefetch(address, 1); }
@@ -325,7 +325,11 @@ void SuffixMerge::load_keys(Stream& stream) {
   const std::size_t size = stream.size, shift = shift_;
   const std::uint8_t* const text = text_;
   for (std::size_t i = 0; i < size; ++i) {
-    if (i + kPrefetchDistance < size) prefetch_read(text + (std::size_t{positions[i + kPrefetchDistance]} << shift));
+    if (i + kPrefetchDistance < size) {
+      const std::uint8_t* const ahead = text + (std::size_t{positions[i + kPrefetchDistance]} << shift);
+      prefetch_read(ahead);
+      prefetch_read(ahead + 24);  // the key, or what decides where keys are equal, may be in the next line
+    }
     keys[i] = key_at(positions[i]);
   }
   stream.at = 0;
