@@ -150,6 +150,7 @@ std::size_t repeated_tail(const std::uint8_t* text, std::size_t n, std::size_t t
       // What both bounds have in common with the tail, all between them have.
       const std::size_t known = std::min({begin_common, end_common, limit_here});
       const std::size_t common = mismatch(tail, address(suffix), known, limit_here);
+      if (common == end_of_tail && suffix != n - length) return true;
       const bool is_less = common < end_of_tail && (common == limit_here || address(suffix)[common] < tail[common]);
       (is_less ? begin : end) = is_less ? middle + 1 : middle;
       (is_less ? begin_common : end_common) = common;

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from lodex.kernels._suffix import suffix_array
 from lodex.kernels._suffix_merge import SuffixEntries, SuffixMerge, repeated_tail
+from lodex.kernels.suffix_table import encode_offsets
 
 Tokens = npt.NDArray[np.unsignedinteger[Any]]
 Sort = Callable[[Tokens], npt.NDArray[np.int32]]
@@ -119,5 +120,4 @@ def _read(merge: SuffixMerge, width: int, unit: int) -> Iterator[npt.NDArray[np.
 
 def _encoded(positions: npt.NDArray[np.int32], width: int, unit: int) -> Iterator[npt.NDArray[np.uint8]]:
     for begin in range(0, len(positions), _ENTRIES_PER_READ):
-        entries = positions[begin : begin + _ENTRIES_PER_READ].astype("<u8") * np.uint64(unit)
-        yield np.ascontiguousarray(entries.view(np.uint8).reshape(-1, 8)[:, :width]).reshape(-1)
+        yield encode_offsets(positions[begin : begin + _ENTRIES_PER_READ], unit, width)
