@@ -22,11 +22,11 @@ from lodex.index.merge_knn import merge_knn
 from lodex.index.merge_passages import merge_passages
 from lodex.index.merge_segments import merge_segments, sources_of
 from lodex.index.merge_sources import Parts, Source, SourcePart, Target
+from lodex.index.merge_suffix import merge_suffix
 from lodex.index.merge_tokens import merge_tokens
 from lodex.index.receipt import RECEIPT, Artefact
 from lodex.index.segment import Segment
 from lodex.index.snapshot import Snapshot
-from lodex.index.suffix import SuffixBuilder
 from lodex.types import Progress
 
 Merge = Callable[[Parts, Target, Path, Progress], TaskResult]
@@ -96,15 +96,10 @@ def _merge_part(root: Path, kind: str, parts: Parts, target: Target, progress: P
     return artefact
 
 
-def _sort_again(parts: Parts, target: Target, out: Path, progress: Progress) -> TaskResult:
-    """Suffixes are sorted anew: that takes less time than to merge sorted ones from as many files."""
-    return SuffixBuilder(target.config["stream"]).build(target.segment, target.inputs, out, progress)
-
-
 _MERGES: Mapping[str, Merge] = {
     "passages": merge_passages,
     "tokens": merge_tokens,
-    "suffix": _sort_again,
+    "suffix": merge_suffix,
     "dense": merge_dense,
     "knn": merge_knn,
 }

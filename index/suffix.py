@@ -21,30 +21,37 @@ from lodex.index.segment import Segment
 from lodex.index.snapshot import Snapshot
 from lodex.index.stream_parts import stream_parts
 from lodex.index.subtractive import open_subtractive, sort_deleted
+from lodex.index.suffix_blocks import sorter
+from lodex.index.suffix_memory import build_table
 from lodex.index.tokenizer import DEFAULT_TOKENIZER, TokenIds
 from lodex.index.tokens import OFFSETS, TOKENS, TokenStream
 from lodex.kernels._suffix import Corpus, CorruptTableError, SuffixTable
-from lodex.kernels._suffix_sort import MAX_TOKENS, suffix_array
-from lodex.kernels.suffix_table import encode_offsets, offset_width
+from lodex.kernels._suffix_sort import MAX_TOKENS
+from lodex.kernels.suffix_table import offset_width
 from lodex.types import Progress
 
 # infini-gram tells files apart by substrings of their names, so no other file of this folder may contain table,
 # tokenized, offset, metadata, metaoff or unigram.
 TABLE = "table.0"
-_ENTRIES_PER_WRITE = 1 << 20
 _FEW_RANKS = 16
 
 Int64s = npt.NDArray[np.int64]
 
 
 class SuffixBuilder:
-    """Sorts the suffixes of a stream. Memory: 6 to 9 bytes a token for u16 streams, 14 to 17 for u32."""
+    """Sorts the suffixes of a stream. Memory: 6 to 9 bytes a token for u16 streams, 14 to 17 for u32.
+
+    With `memory_bytes` the whole process keeps within so much, as far as it can: see `build_table`. Neither that nor
+    `threads` is part of the configuration, for the table has the same bytes.
+    """
 
     kind = "suffix"
 
-    def __init__(self, stream: str = DEFAULT_TOKENIZER) -> None:
+    def __init__(self, stream: str = DEFAULT_TOKENIZER, *, memory_bytes: int | None = None, threads: int = 1) -> None:
         self.depends_on = (stream,)
         self.config: Mapping[str, Any] = {"stream": stream}
+        self._memory_bytes = memory_bytes
+        self._threads = threads
 
     def build(self, segment: Segment, inputs: tuple[Artefact, ...], out: Path, progress: Progress) -> TaskResult:
         """Write `table.0`, and links beside it to the stream's own `tokenized.0` and `offset.0`."""
@@ -56,17 +63,16 @@ class SuffixBuilder:
                 "ingest it in smaller segments"
             )
         progress.start("suffixes", len(tokens), "tokens")
-        positions = suffix_array(tokens)
-        width = offset_width(tokens.nbytes)
-        with (out / TABLE).open("wb") as file:
-            for start in range(0, len(positions), _ENTRIES_PER_WRITE):
-                entries = positions[start : start + _ENTRIES_PER_WRITE]
-                file.write(encode_offsets(entries, tokens.itemsize, width).tobytes())
-                progress.advance(len(entries))
+        build_table(tokens, out / TABLE, self._memory_bytes, sorter(self._threads), progress, f"segment {segment.id}")
         progress.finish()
-        for name in (TOKENS, OFFSETS):
-            (out / name).symlink_to(os.path.relpath(artefact.file(name), out))
-        return TaskResult(rows=len(tokens), details={"offset_bytes": width})
+        link_stream(artefact, out)
+        return TaskResult(rows=len(tokens), details={"offset_bytes": offset_width(tokens.nbytes)})
+
+
+def link_stream(stream: Artefact, out: Path) -> None:
+    """Put links to a stream's own `tokenized.0` and `offset.0` beside a table."""
+    for name in (TOKENS, OFFSETS):
+        (out / name).symlink_to(os.path.relpath(stream.file(name), out))
 
 
 @dataclass(frozen=True, slots=True)

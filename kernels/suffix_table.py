@@ -15,6 +15,8 @@ def offset_width(stream_bytes: int) -> int:
 
 def encode_offsets(positions: npt.NDArray[np.integer[Any]], token_bytes: int, width: int) -> npt.NDArray[np.uint8]:
     """Token positions (n,) as byte offsets, (n * width,)."""
+    if width == 4:  # the width of most tables, by whole integers
+        return (positions.astype("<u4") * np.uint32(token_bytes)).view(np.uint8)
     offsets = positions.astype("<u8") * np.uint64(token_bytes)
     return np.ascontiguousarray(offsets.view(np.uint8).reshape(-1, 8)[:, :width]).reshape(-1)
 

@@ -81,10 +81,15 @@ def build_suffix_index(
     *,
     workers: int = 1,
     report: JobReport | None = None,
+    memory_bytes: int | None = None,
 ) -> Snapshot:
-    """Encode every document as tokens, and sort the suffixes; the stream is called after the tokenizer."""
+    """Encode every document as tokens, and sort the suffixes; the stream is called after the tokenizer.
+
+    Each process sorts within `memory_bytes`, see `SuffixBuilder`; ResourceExhaustedError where it cannot.
+    """
     loaded = Tokenizer.load(tokenizer)
-    builders: dict[str, Builder] = {loaded.name: TokensBuilder(loaded), name: SuffixBuilder(loaded.name)}
+    suffixes = SuffixBuilder(loaded.name, memory_bytes=memory_bytes)
+    builders: dict[str, Builder] = {loaded.name: TokensBuilder(loaded), name: suffixes}
     build_with(store, builders, progress, workers=workers, report=report)
     return store.snapshot()
 

@@ -11,6 +11,7 @@ import typer
 
 from lodex.cli.app import JsonFlag, app, plural, print_json, say
 from lodex.cli.job import LogJsonFlag, WorkersOption, job_progress, print_tasks, workers_of
+from lodex.cli.memory import MemoryOption, memory_of
 from lodex.cli.target import LanguageModelFolders, ModelFolders, named_folders, named_language_models
 from lodex.index.job_report import JobReport, KindSummary
 from lodex.index.store import Store
@@ -85,18 +86,30 @@ def suffix(
     store: StorePath,
     tokenizer: TokenizerOption = "",
     name: NameOption = "suffix",
+    memory: MemoryOption = None,
     workers: WorkersOption = None,
     as_json: JsonFlag = False,
     log_json: LogJsonFlag = False,
 ) -> None:
-    """Build a suffix array over the tokens: counts, probabilities, ∞-gram queries, documents."""
+    """Build a suffix array over the tokens: counts, probabilities, ∞-gram queries, documents.
+
+    With --memory a segment that cannot be sorted whole within it is sorted in blocks that are merged; several workers
+    share it, and each has its part. What cannot be done within it is refused with what it takes.
+    """
     from lodex.service.indexing import DEFAULT_TOKENIZER, build_suffix_index
 
+    limit = memory_of(memory, workers_of(workers))
     opened = Store.open(store)
     report = JobReport()
     with job_progress(log_json) as progress:
         build_suffix_index(
-            opened, tokenizer or DEFAULT_TOKENIZER, name, progress, workers=workers_of(workers), report=report
+            opened,
+            tokenizer or DEFAULT_TOKENIZER,
+            name,
+            progress,
+            workers=workers_of(workers),
+            report=report,
+            memory_bytes=limit,
         )
     _report(opened, [name], report, as_json)
 

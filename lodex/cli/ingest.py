@@ -13,6 +13,7 @@ import typer
 
 from lodex.cli.app import JsonFlag, app, plural, print_json, say
 from lodex.cli.job import LogJsonFlag, WorkersOption, job_progress, print_tasks, workers_of
+from lodex.cli.memory import parse_memory
 from lodex.errors import InvalidArgumentError
 from lodex.index.ingest import IngestSummary, OnError
 from lodex.index.ingest import ingest as ingest_inputs
@@ -21,6 +22,7 @@ from lodex.index.sources.fields import Fields
 from lodex.index.sources.inputs import NAMED_SOURCES, READERS
 from lodex.index.sources.reading import MAX_DOCUMENT_BYTES
 from lodex.index.store import Store
+from lodex.index.suffix_memory import segment_bytes_within
 from lodex.index.writer import SEGMENT_BYTES
 
 _INPUTS_HELP = (
@@ -50,6 +52,14 @@ def ingest(
     ] = False,
     max_document_bytes: Annotated[int, typer.Option(min=1, help="Refuse larger documents.")] = MAX_DOCUMENT_BYTES,
     segment_bytes: Annotated[int, typer.Option(min=1, help="Begin a new segment at this much text.")] = SEGMENT_BYTES,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            "--memory",
+            metavar="SIZE",
+            help="Keep segments so small that the suffixes of one can be sorted within this: 512MB, 4GB.",
+        ),
+    ] = None,
     workers: WorkersOption = None,
     as_json: JsonFlag = False,
     log_json: LogJsonFlag = False,
@@ -67,6 +77,8 @@ def ingest(
         date=date_field,
         metadata=tuple(metadata_field) if metadata_field else None,
     )
+    if memory is not None:
+        segment_bytes = min(segment_bytes, segment_bytes_within(parse_memory(memory)))
     with _opened(store) as opened, job_progress(log_json) as progress:
         summary = ingest_inputs(
             opened,

@@ -8,6 +8,7 @@ import pytest
 
 from lodex.errors import DataLossError, FailedPreconditionError, ResourceExhaustedError
 from lodex.index import suffix as suffix_module
+from lodex.index import suffix_blocks
 from lodex.index.build import build_index
 from lodex.index.deletions import Deletions
 from lodex.index.ngrams import NgramIndex
@@ -68,7 +69,7 @@ def test_a_table_is_written_in_chunks(tmp_path: Path, tokenizer: Tokenizer, monk
         def advance(self, amount: int) -> None:
             self.done += amount
 
-    monkeypatch.setattr(suffix_module, "_ENTRIES_PER_WRITE", 7)
+    monkeypatch.setattr(suffix_blocks, "ENTRIES_PER_WRITE", 7)
     tally = Tally()
     store = Store.create(tmp_path / "store")
     store.add([Document("x", "la " * 500)])
