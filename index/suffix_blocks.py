@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lodex.kernels._suffix_sort import suffix_array
 from lodex.kernels._suffix_merge import SuffixEntries
+from lodex.kernels._suffix_sort import suffix_array
 from lodex.kernels.suffix_merge import MERGE_NS, SORT_NS, Sort, merged_entries
 from lodex.kernels.suffix_table import decode_offsets, encode_offsets, offset_width
 from lodex.types import Progress, Silent

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lodex.kernels._suffix_sort import suffix_array
 from lodex.kernels._suffix_merge import SuffixEntries, SuffixMerge, repeated_tail
+from lodex.kernels._suffix_sort import suffix_array
 from lodex.kernels.suffix_table import encode_offsets
 
 Tokens = npt.NDArray[np.unsignedinteger[Any]]

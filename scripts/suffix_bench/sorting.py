@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from suffix_bench.child import Cost, PeakMemory, watch
 from suffix_bench.corpus import Tokens, checksum
 

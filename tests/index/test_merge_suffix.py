@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,7 @@ def test_blocks_sorted_or_not_merge_into_one_table(
     ids = data.draw(st.lists(st.sampled_from([0, 1, 7]), min_size=sum(sizes), max_size=sum(sizes)))
     tokens = np.array(ids, dtype)
     ends = np.cumsum([0, *sizes]).tolist()
-    blocks = [SortedBlock(begin, end) for begin, end in zip(ends, ends[1:], strict=False)]
+    blocks = [SortedBlock(begin, end) for begin, end in pairwise(ends)]
     merger = BlockMerger(tokens, tmp_path)
     blocks = [merger.sorted_block(block) if len(block) % 2 else block for block in blocks]
     merger.merge_all(blocks, tmp_path / "out", Silent())
@@ -102,7 +102,7 @@ def test_blocks_sorted_or_not_merge_into_one_table(
 def blocks_of(*sizes: int, sorted_ones: bool = True) -> list[SortedBlock]:
     ends = np.cumsum([0, *sizes]).tolist()
     path = Path("table") if sorted_ones else None
-    return [SortedBlock(begin, end, path) for begin, end in zip(ends, ends[1:], strict=False)]
+    return [SortedBlock(begin, end, path) for begin, end in pairwise(ends)]
 
 
 def test_the_cost_of_merging_counts_every_level() -> None:

@@ -1,4 +1,4 @@
-"""Sorting within a limit of memory: the bytes of sorting whole, the limit kept, and refusals that say what is needed."""
+"""Sorting within a limit of memory: the same bytes, the limit kept, and refusals that say what is needed."""
 
 import resource
 import subprocess

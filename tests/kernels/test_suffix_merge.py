@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from lodex.errors import DataLossError
 from lodex.kernels import suffix_array_reference as reference
-from lodex.kernels._suffix_sort import suffix_array
 from lodex.kernels._suffix_merge import SuffixEntries, SuffixMerge, repeated_tail
+from lodex.kernels._suffix_sort import suffix_array
 from lodex.kernels.suffix_merge import entries_of, merge_positions, merged_entries, sort_before
 from lodex.kernels.suffix_table import encode_offsets, offset_width
 
