@@ -213,11 +213,12 @@ class Listing:
 
     def _place(self, number: int, places: Places) -> Place:
         part = self.parts[number]
-        position, sequence = int(places.positions[0]), self.sequences[int(places.owners[0])]
+        row, sequence = int(places.rows[0]), self.sequences[int(places.owners[0])]
+        first = int(part.stream.offsets[row]) // part.stream.dtype.itemsize + 1
         # A separator in front is no token of its document.
-        begin = max(int(part.stream.positions_in_document(position)), 0)
+        begin = max(int(places.positions[0]) - first, 0)
         length = int((sequence != part.stream.separator).sum())
-        return Place(part, int(places.rows[0]), begin, begin + length)
+        return Place(part, row, begin, begin + length)
 
     def _start(self, token: str, field: str) -> tuple[int, int]:
         """The part and row where the page of a token begins."""

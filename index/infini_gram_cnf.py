@@ -81,10 +81,13 @@ class _ClauseOfShard:
     def __len__(self) -> int:
         return int((self.ranks[1] - self.ranks[0]).sum())
 
-    def places(self, shard: Shard) -> Int64s:
-        """Where its n-grams begin, by n-gram and rank."""
+    def places(self, shard: Shard, *, ascending: bool = False) -> Int64s:
+        """Where its n-grams begin, by n-gram and rank or ascending."""
         ranges = zip(self.ranks[0].tolist(), self.ranks[1].tolist(), strict=True)
-        return np.concatenate([shard.table.positions(begin, end) for begin, end in ranges])
+        found = np.concatenate([shard.positions_between(begin, end) for begin, end in ranges])
+        if ascending:
+            found.sort()  # before it is widened: half the time
+        return found.astype(np.int64, copy=False)
 
 
 def _by_rarity(shard: Shard, clauses: Sequence[Clause]) -> list[_ClauseOfShard]:
@@ -97,28 +100,37 @@ def _by_rarity(shard: Shard, clauses: Sequence[Clause]) -> list[_ClauseOfShard]:
 
 
 def _join(shard: Shard, anchors: Int64s, others: Sequence[_ClauseOfShard], reach: int) -> Int64s:
-    """The first starts of the ranges around anchors that hold a place of each of the others."""
-    first, last = anchors, anchors
+    """The first starts of the ranges around anchors that hold a place of each of the others, in the anchors' order."""
+    # Neighbours are looked for in the order of the stream: each search ends near the one before.
+    order = np.argsort(anchors)
+    first = last = anchors[order]
     for clause in others:
         scanned = int((last - first).sum()) + len(first) * (2 * reach + 1)
         if scanned * len(clause.terms) < _SCANNED_PER_PLACE * len(clause):
             before, after = _scan(shard, clause.terms, first, last, reach)
         else:
-            before, after = _nearest(np.sort(clause.places(shard)), first, last)
+            before, after = _nearest(clause.places(shard, ascending=True), first, last)
         low = np.where(before >= 0, np.minimum(first, before), first)
         high = np.maximum(last, after)
-        is_before = (before >= 0) & (first - low <= reach) & (shard.documents_of(low) == shard.documents_of(first))
-        is_after = (after >= 0) & (high - last <= reach) & (shard.documents_of(high) == shard.documents_of(last))
-        kept = is_before | is_after
+        # A range lies within one document, so its bounds are those of its first token's.
+        begins, ends = shard.document_bounds(first)
+        is_before = (before >= 0) & (first - low <= reach) & (low >= begins)
+        is_after = (after >= 0) & (high - last <= reach) & (high < ends)
+        kept = np.flatnonzero(is_before | is_after)
         first = np.where(is_before, low, first)[kept]
         last = np.where(is_after, high, last)[kept]
-    return first
+        order = order[kept]
+    found = np.full(len(anchors), -1)
+    found[order] = first
+    return found[found >= 0]
 
 
 def _nearest(ordered: Int64s, first: Int64s, last: Int64s) -> tuple[Int64s, Int64s]:
     """The last of the ordered places before each `last`, and the first at or after each `first`; -1 for none."""
     padded = np.concatenate([[-1], ordered, [-1]])
-    return padded[np.searchsorted(ordered, last)], padded[np.searchsorted(ordered, first) + 1]
+    at_last = np.searchsorted(ordered, last)
+    at_first = at_last if first is last else np.searchsorted(ordered, first)
+    return padded[at_last], padded[at_first + 1]
 
 
 def _scan(shard: Shard, terms: Clause, first: Int64s, last: Int64s, reach: int) -> tuple[Int64s, Int64s]:

@@ -17,10 +17,10 @@ def distribution(tokens: Int64s, counts: Int64s, separator: int, eos_token_id: i
     """Distinct next tokens (n,) and their counts as an answer; the separator is the id of EOS there."""
     total = int(counts.sum())
     shares = (counts / total).tolist() if total else []
-    results: list[TokenResult] = [
-        {"cont_cnt": count, "prob": share} for count, share in zip(counts.tolist(), shares, strict=True)
-    ]
-    by_token = dict(zip(tokens.tolist(), results, strict=True))
+    by_token: dict[int, TokenResult] = {
+        token: {"cont_cnt": count, "prob": share}
+        for token, count, share in zip(tokens.tolist(), counts.tolist(), shares, strict=True)
+    }
     if eos_token_id != separator and (end := by_token.pop(separator, None)) is not None:
         # An EOS may stand in the stream too, as any other token.
         count = end["cont_cnt"] + by_token.get(eos_token_id, {"cont_cnt": 0, "prob": 0.0})["cont_cnt"]

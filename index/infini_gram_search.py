@@ -9,6 +9,7 @@ from itertools import accumulate
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lodex.errors import InvalidArgumentError
 from lodex.index.infini_gram_cnf import Conjunctions, find_conjunctions
@@ -19,6 +20,10 @@ from lodex.index.infini_gram_shard import Tokens
 from lodex.index.infini_gram_shards import TokenIds, whole_number
 
 Cnf = Sequence[Sequence[TokenIds]]
+Int64s = npt.NDArray[np.int64]
+
+_DRAWS_BEFORE_ALL_ARE_LOOKED_AT = 4
+"""For each document that is wanted, and one more for 16 occurrences: what it costs to look at all of them."""
 
 
 class DocumentSearch(DocumentLookup):
@@ -62,7 +67,10 @@ class DocumentSearch(DocumentLookup):
         def place(s: int, number: int) -> int:
             return self._shards[s].position(segments[s][0] + number)
 
-        idxs, documents = self._draw(counts, place, maxnum, max_disp_len, seed)
+        def places(s: int) -> Int64s:
+            return self._shards[s].positions(np.arange(*segments[s]))
+
+        idxs, documents = self._draw(counts, place, places, maxnum, max_disp_len, seed)
         return {"cnt": sum(counts), "approx": False, "idxs": idxs, "documents": documents}
 
     def search_docs_cnf(
@@ -81,7 +89,10 @@ class DocumentSearch(DocumentLookup):
         def place(s: int, number: int) -> int:
             return int(found.positions[s][number])
 
-        idxs, documents = self._draw(counts, place, maxnum, max_disp_len, seed)
+        def places(s: int) -> Int64s:
+            return found.positions[s]
+
+        idxs, documents = self._draw(counts, place, places, maxnum, max_disp_len, seed)
         if found.is_sampled:  # their numbers among all that are thought to be there
             idxs = [idx * found.count // sum(counts) for idx in idxs]
         return {"cnt": found.count, "approx": found.is_sampled, "idxs": idxs, "documents": documents}
@@ -114,35 +125,49 @@ class DocumentSearch(DocumentLookup):
         self,
         counts: Sequence[int],
         place: Callable[[int, int], int],
+        places: Callable[[int], Int64s],
         maxnum: int | None,
         max_disp_len: int | None,
         seed: int | None,
     ) -> tuple[list[int], list[DocResult]]:
         """Draw occurrences, each once, until they stand in `maxnum` different documents or all are drawn.
 
-        `counts` are those of the shards, `place` says where the n-th one of a shard is.
+        `counts` are those of the shards, `place` says where the n-th one of a shard is, `places` where all of it are.
         """
         wanted = self.maxnum if maxnum is None else whole_number(maxnum, "maxnum", 1)
         shown = self._shown(max_disp_len)
         firsts = list(accumulate(counts, initial=0))
+        patience = _DRAWS_BEFORE_ALL_ARE_LOOKED_AT * wanted + firsts[-1] // 16
         found: dict[int, tuple[int, int, int]] = {}
-        for number in _draw_each_once(firsts[-1], random.Random(seed)):
+        for drawn, number in enumerate(_draw_each_once(firsts[-1], random.Random(seed))):
+            if drawn == patience:  # few documents may hold all occurrences, and be found already
+                wanted = min(wanted, sum(self._number_of_documents(s, places(s)) for s in range(len(counts))))
+                if len(found) >= wanted:
+                    break
             s = bisect_right(firsts, number) - 1
             position = place(s, number - firsts[s])
-            found.setdefault(self._documents.number_of(s, position), (number, s, position))
-            if len(found) == wanted:
-                break
+            doc_ix = self._documents.number_of(s, position)
+            if doc_ix not in found:
+                found[doc_ix] = (number, s, position)
+                if len(found) == wanted:
+                    break
         documents = [
             self._documents.around(s, position, shown // 2, (shown + 1) // 2) for _, s, position in found.values()
         ]
         return [number for number, _, _ in found.values()], documents
 
+    def _number_of_documents(self, s: int, positions: Int64s) -> int:
+        """In how many documents some places of a shard stand."""
+        return len(np.unique(self._shards[s].documents_of(positions)))
+
 
 def _draw_each_once(total: int, rng: random.Random) -> Iterator[int]:
     """The numbers below `total` in a random order, drawn as they are asked for; few cost little."""
     seen: set[int] = set()
+    bits = total.bit_length()
     while len(seen) < total // 2:
-        if (number := rng.randrange(total)) not in seen:
+        # As `rng.randrange(total)` draws, without its calls.
+        if (number := rng.getrandbits(bits)) < total and number not in seen:
             seen.add(number)
             yield number
     rest = np.delete(np.arange(total), list(seen))

@@ -83,6 +83,22 @@ class Shard:
         numbers: Int64s = np.searchsorted(self.offsets, bytes_at, side="right") - 1
         return numbers
 
+    def document_bounds(self, positions: Int64s) -> tuple[Int64s, Int64s]:
+        """Where the documents that hold tokens begin, with their separators, and end, (n,) each, in tokens."""
+        numbers = self._documents_of_many(positions)
+        is_last = numbers + 1 == self.num_documents
+        begins = self.offsets[numbers].astype(np.int64) // self.width
+        ends = self.offsets[np.where(is_last, numbers, numbers + 1)].astype(np.int64) // self.width
+        return begins, np.where(is_last, len(self.tokens), ends)
+
+    def _documents_of_many(self, positions: Int64s) -> Int64s:
+        """`documents_of`; where documents are fewer than ascending places, each of them is looked for instead."""
+        if self.num_documents > len(positions) or (positions[1:] < positions[:-1]).any():
+            return self.documents_of(positions)
+        begins = self.offsets.astype(np.int64) // self.width
+        firsts = np.append(np.searchsorted(positions, begins), len(positions))
+        return np.repeat(np.arange(len(begins)), np.diff(firsts))
+
     def document_of(self, position: int) -> int:
         """The number of the document that holds a token, or begins with a separator."""
         return bisect_right(self._offset_view, position * self.width) - 1
@@ -130,6 +146,14 @@ class Shard:
             raise self._no_offset(int(ranks[wrong[0]]), int(starts[wrong[0]]))
         positions: Int64s = starts // self.width
         return positions
+
+    def positions_between(self, begin: int, end: int) -> npt.NDArray[np.integer[Any]]:
+        """Where the suffixes of ranks [begin, end) start, in tokens; of 32 bits where entries have as many."""
+        if self.entry_width == 4:
+            starts = self.entries[4 * begin : 4 * end].view("<u4")
+            if not len(starts) or (starts.max() < self.tokens.nbytes and not (starts % self.width).any()):
+                return starts // np.uint32(self.width)
+        return self.table.positions(begin, end)  # which says what is wrong
 
     def unigrams(self) -> tuple[Int64s, Int64s]:
         """The tokens of the shard, separators included, ascending, and their counts: of its file, or counted.

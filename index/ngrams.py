@@ -21,8 +21,8 @@ from lodex.index.conjunctions import AnchoredConjunction, EncodedConjunction, To
 from lodex.index.distributions import Group, distributions
 from lodex.index.document_search import Listing
 from lodex.index.longest_suffixes import longest_suffixes, require_support
-from lodex.index.ngram_queries import Ngram, Vocabulary, pack, require, without_beginnings, without_endings
-from lodex.index.occurrences import Place, read_occurrence
+from lodex.index.ngram_queries import Ngram, Vocabulary, literals, pack, require, without_beginnings, without_endings
+from lodex.index.occurrences import OccurrenceReader, Place
 from lodex.index.ranks import find_ranks, locate_rank
 from lodex.index.snapshot import Snapshot
 from lodex.index.suffix import SuffixBuilder, corpus_of, suffix_parts
@@ -85,6 +85,11 @@ class NgramIndex:
 
     def count(self, queries: Sequence[Ngram | TokenConjunction]) -> list[Count]:
         """How often each n-gram occurs, or each conjunction holds."""
+        if (encoded := self._literal(queries)) is not None:
+            found = self._corpus.count_many(*encoded)
+            return [
+                Count(n, (ids,)) for n, ids in zip(found.tolist(), self.vocabulary.decode_flat(*encoded), strict=True)
+            ]
         sought = [self._query(query, f"queries[{i}]") for i, query in enumerate(queries)]
         counts = iter(self._count([group for group in sought if not isinstance(group, EncodedConjunction)]))
         return [
@@ -99,11 +104,13 @@ class NgramIndex:
 
         A prompt occurs where something can follow it: one that goes on behind the end of a document does not.
         """
-        groups = [self._ngram(prompt, f"prompts[{i}]") for i, prompt in enumerate(prompts)]
-        return [
-            Probability(part / whole if whole else None, whole, part)
-            for whole, part in self._count_continued(groups, self._continuations(groups, continuations))
-        ]
+        if (encoded := self._literal_continued(prompts, continuations)) is not None:
+            wholes, parts = self._corpus.prob_many(*encoded)
+            counted = list(zip(wholes.tolist(), parts.tolist(), strict=True))
+        else:
+            groups = [self._ngram(prompt, f"prompts[{i}]") for i, prompt in enumerate(prompts)]
+            counted = self._count_continued(groups, self._continuations(groups, continuations))
+        return [Probability(part / whole if whole else None, whole, part) for whole, part in counted]
 
     def ntd(self, prompts: Sequence[Ngram], top_k: int | None = None) -> list[TokenDistribution]:
         """The complete distribution of the token after each prompt, or its `top_k` most frequent tokens."""
@@ -123,6 +130,13 @@ class NgramIndex:
         max_suffix_length: int | None = None,
     ) -> list[InfgramProbability]:
         """The probability of each continuation after the longest suffix of its prompt that occurs."""
+        require_support(min_support, max_suffix_length)
+        if (encoded := self._literal_continued(prompts, continuations)) is not None:
+            answers = self._corpus.infgram_prob_many(*encoded, min_support, max_suffix_length)
+            return [
+                InfgramProbability(part / whole if whole else None, whole, part, length)
+                for length, whole, part in zip(*(column.tolist() for column in answers), strict=True)
+            ]
         groups = self._longest_suffixes(prompts, min_support, max_suffix_length)
         counted = self._count_continued(groups, self._continuations(groups, continuations))
         return [
@@ -213,7 +227,7 @@ class NgramIndex:
             listing, count = self._listing(self._query(asked, f"queries[{i}]"), seed, where)
             page = listing.page(tokens[i], page_size, f"page_tokens[{i}]")
             count = page.occurrences if count is None else count
-            shown = tuple(read_occurrence(place, self.tokenizer, context_tokens) for place in page.places)
+            shown = tuple(self._reader.read(place, context_tokens) for place in page.places)
             answers.append(Occurrences(count, shown, page.next_page_token, page.documents, page.is_approximate))
         return answers
 
@@ -241,7 +255,7 @@ class NgramIndex:
         for i, rank in enumerate(ranks):
             found = locate_rank(self._parts, rank, match_tokens, f"ranks[{i}]")
             if isinstance(found, Place):
-                answers.append(read_occurrence(found, self.tokenizer, context_tokens))
+                answers.append(self._reader.read(found, context_tokens))
             else:
                 answers.append(found)
         return answers
@@ -293,7 +307,11 @@ class NgramIndex:
 
     @cached_property
     def _tracer(self) -> Tracer:
-        return Tracer(self._corpus, self._parts, self.tokenizer, self.vocabulary)
+        return Tracer(self._corpus, self._parts, self.tokenizer, self._reader, self.vocabulary)
+
+    @cached_property
+    def _reader(self) -> OccurrenceReader:
+        return OccurrenceReader(self.tokenizer)
 
     # ------------------------------------------------------------------------------------ from requests to groups
 
@@ -301,6 +319,25 @@ class NgramIndex:
         """A text as callers and as streams write it."""
         tokens = self.vocabulary.encode(text, field)
         return np.asarray(text, np.int64).reshape(-1), tokens
+
+    def _literal(self, ngrams: Sequence[Ngram | TokenConjunction]) -> tuple[TokenIds, Int64s] | None:
+        """N-grams of one variant each as a batch for the corpus; None if one is not, or is wrong."""
+        sequences = literals(ngrams)
+        return None if sequences is None else self.vocabulary.encode_flat(sequences)
+
+    def _literal_continued(
+        self, prompts: Sequence[Ngram], continuations: Sequence[Ngram]
+    ) -> tuple[TokenIds, Int64s, Int64s] | None:
+        """Prompts of one variant each with such continuations behind them, whose lengths come last."""
+        before, after = literals(prompts), literals(continuations)
+        if before is None or after is None or len(before) != len(after):
+            return None
+        encoded = self.vocabulary.encode_flat([ids for pair in zip(before, after, strict=True) for ids in pair])
+        if encoded is None:
+            return None
+        tokens, offsets = encoded
+        lengths = offsets[2::2] - offsets[1::2]
+        return (tokens, offsets[::2].copy(), lengths) if lengths.all() else None
 
     def _query(self, query: Ngram | TokenConjunction, field: str) -> Group | EncodedConjunction:
         if isinstance(query, TokenConjunction):

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lodex.filters import Filter
-from lodex.index.ngram_queries import require
+from lodex.index.ngram_queries import pack, require
 from lodex.index.occurrences import Place
 from lodex.index.places import passing_rows
-from lodex.index.suffix import SuffixSegment, spread
+from lodex.index.suffix import RankRuns, SuffixSegment, spread
 from lodex.index.tokenizer import TokenIds, Tokenizer
 from lodex.kernels._suffix import Corpus
 from lodex.types import SpanRanking
@@ -90,21 +90,14 @@ def find_spans(corpus: Corpus, tokens: TokenIds, unigrams: Floats, separator: in
 
     `unigrams` (vocabulary,) is the log-probability of each token.
     """
-    lengths, matches = corpus.longest_matches(tokens)
-    begins, ends = _maximal(tokens, lengths, separator, rules)
-    if rules.max_count:
-        # A span occurs at least as often as the longest match that it begins.
-        is_rare = matches[begins] <= rules.max_count
-        begins, ends = begins[is_rare], ends[is_rare]
-    counts = matches[begins]
-    is_cut = ends - begins < lengths[begins]
-    sizes = (ends - begins)[is_cut]
-    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    counts[is_cut] = corpus.count_many(tokens[spread(begins[is_cut], sizes)], offsets)
-    log_probabilities = np.zeros(0)
-    if len(begins):
-        sizes = ends - begins
-        log_probabilities = np.add.reduceat(unigrams[tokens[spread(begins, sizes)]], np.cumsum(sizes) - sizes)
+    # The matches themselves are not counted, which would take as long again: spans are few.
+    begins, ends = _maximal(tokens, corpus.match_lengths(tokens), separator, rules)
+    sizes = ends - begins
+    offsets = np.zeros(len(begins) + 1, np.int64)
+    np.cumsum(sizes, out=offsets[1:])
+    within = tokens[spread(begins, sizes)]
+    counts = corpus.count_many(within, offsets)
+    log_probabilities = np.add.reduceat(unigrams[within], offsets[:-1]) if len(begins) else np.zeros(0)
     spans = Spans(begins, ends, counts, log_probabilities)
     if rules.max_count:
         spans = spans[spans.counts <= rules.max_count]
@@ -172,24 +165,31 @@ def span_places(parts: Sequence[SuffixSegment], tokens: TokenIds, spans: Spans, 
     They come in the order of segments and rows. Of a span with more than 64 occurrences in a segment, the first
     documents by rank are taken: those where it is followed by what comes first in the order of suffixes.
     """
-    sequences = [tokens[b:e] for b, e in zip(spans.begins.tolist(), spans.ends.tolist(), strict=True)]
-    found: list[list[Place]] = [[] for _ in sequences]
+    sizes = spans.ends - spans.begins
+    lengths = sizes.tolist()
+    found: list[list[Place]] = [[] for _ in lengths]
+    wanting = list(range(len(spans)))
+    queries = tokens[spread(spans.begins, sizes)], np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     for part in parts if rules.max_documents else ():
-        wanting = [i for i, places in enumerate(found) if len(places) < rules.max_documents]
+        if len(still := [i for i in wanting if len(found[i]) < rules.max_documents]) < len(wanting):
+            wanting = still
+            queries = pack([tokens[spans.begins[i] : spans.ends[i]] for i in wanting], tokens.dtype)
         limit = max(_FIRST_RANKS, _GROWTH * rules.max_documents)
-        runs = part.find([sequences[i] for i in wanting])
+        # No span holds a separator, so none stands behind the end of the stream.
+        begins, ends = part.table.find(*queries)
+        runs = RankRuns(begins, ends, np.arange(len(wanting)))[ends > begins]
         before = {i: len(found[i]) for i in wanting}
         while len(runs):
             looked_at = np.minimum(runs.lengths, limit)
             positions = part.positions(spread(runs.begins, looked_at))
             owners, rows, places = _documents(part, positions, np.repeat(runs.owners, looked_at), rules.where)
-            begins = part.stream.positions_in_document(places)
+            firsts = part.stream.positions_in_document(places)
             for owner in set(runs.owners.tolist()):
                 del found[wanting[owner]][before[wanting[owner]] :]
-            for owner, row, begin in zip(owners.tolist(), rows.tolist(), begins.tolist(), strict=True):
+            for owner, row, begin in zip(owners.tolist(), rows.tolist(), firsts.tolist(), strict=True):
                 i = wanting[owner]
                 if len(found[i]) < rules.max_documents:
-                    found[i].append(Place(part, row, begin, begin + len(sequences[i])))
+                    found[i].append(Place(part, row, begin, begin + lengths[i]))
             has_few = np.array([len(found[wanting[o]]) < rules.max_documents for o in runs.owners.tolist()])
             runs = runs[has_few & (runs.lengths > limit)]
             limit *= _GROWTH

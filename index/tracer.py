@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lodex.index.ngram_queries import Vocabulary, pack, require
-from lodex.index.occurrences import read_occurrence
+from lodex.index.occurrences import OccurrenceReader
 from lodex.index.suffix import SuffixSegment
 from lodex.index.tokenizer import TokenIds, Tokenizer
 from lodex.index.trace import SpanRules, Spans, find_spans, span_places
@@ -22,11 +22,17 @@ class Tracer:
     """Traces texts in one corpus, whose unigram counts are taken once."""
 
     def __init__(
-        self, corpus: Corpus, parts: Sequence[SuffixSegment], tokenizer: Tokenizer, vocabulary: Vocabulary
+        self,
+        corpus: Corpus,
+        parts: Sequence[SuffixSegment],
+        tokenizer: Tokenizer,
+        reader: OccurrenceReader,
+        vocabulary: Vocabulary,
     ) -> None:
         self._corpus = corpus
         self._parts = parts
         self._tokenizer = tokenizer
+        self._reader = reader
         self._separator = vocabulary.separator
         counts = np.zeros(vocabulary.size, np.int64)
         tokens, found = corpus.next_tokens([])
@@ -39,7 +45,7 @@ class Tracer:
         """The spans of a text, given as callers and as streams write it and, where that is known, as a string."""
         spans = find_spans(self._corpus, tokens, self._unigrams, self._separator, rules)
         documents = [
-            tuple(read_occurrence(place, self._tokenizer, context_tokens) for place in places)
+            tuple(self._reader.read(place, context_tokens) for place in places)
             for places in span_places(self._parts, tokens, spans, rules)
         ]
         return Trace(ids, self._written(ids, spans, documents, string))

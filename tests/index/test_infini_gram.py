@@ -480,6 +480,31 @@ def test_documents_are_drawn_once_and_by_a_seed(indexed: tuple[Path, list[list[i
     assert {doc["doc_ix"] for doc in near["documents"]} == holding
 
 
+def test_few_documents_with_very_many_places_are_drawn_as_all_places_are(tmp_path: Path) -> None:
+    """Which documents are shown, and where, does not depend on how soon it is known that there are no more."""
+    choose = random.Random(9)
+    shards = [[[choose.choice([1, 1, 1, 2, 3]) for _ in range(500)] for _ in range(3)], [[1] * 2000, [2] * 9]]
+    engine = InfiniGramEngine(write_folder(tmp_path / "x", shards))
+    for query, wanted, seed in [([1], 10, 0), ([1], 3, 1), ([2, 3], 4, 2), ([3], 1, 3), ([2] * 3, 5, 4), ([9], 5, 5)]:
+        places = [
+            (s, position)
+            for s, (begin, end) in enumerate(engine.find(query)["segment_by_shard"])
+            for position in engine._shards[s].positions(np.arange(begin, end)).tolist()
+        ]
+        expected: dict[int, tuple[int, int]] = {}
+        draw, drawn = random.Random(seed), set[int]()
+        while len(drawn) < len(places) // 2 and len(expected) < wanted:
+            number = draw.randrange(len(places))
+            if number not in drawn:
+                drawn.add(number)
+                s, position = places[number]
+                expected.setdefault(engine.get_doc_by_ptr(s, 2 * position)["doc_ix"], (number, position))
+        found = engine.search_docs(query, wanted, seed=seed)
+        shown = [(doc["doc_ix"], number) for doc, number in zip(found["documents"], found["idxs"], strict=True)]
+        assert shown[: len(expected)] == [(doc_ix, number) for doc_ix, (number, _) in expected.items()]
+        assert len(shown) == min(wanted, len({engine.get_doc_by_ptr(s, 2 * at)["doc_ix"] for s, at in places}))
+
+
 def test_a_draw_is_even(tmp_path: Path) -> None:
     """Of documents that hold a token as often, each is drawn as often as another."""
     engine = InfiniGramEngine(write_folder(tmp_path / "x", [[[1, 5]] * 6, [[2, 5]] * 4]))

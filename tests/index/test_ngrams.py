@@ -44,7 +44,8 @@ def assert_exact(
     max_length: int | None = None,
 ) -> None:
     """Every method of the index agrees with the oracle on every n-gram."""
-    assert [found.count for found in index.count(ngrams)] == [corpus.count(ngram) for ngram in ngrams]
+    counts = index.count(ngrams)
+    assert [found.count for found in counts] == [corpus.count(ngram) for ngram in ngrams]
     assert [found.count for found in index.find(ngrams)] == [corpus.count(ngram) for ngram in ngrams]
 
     def expected(following: list[Ids], continuation: list[Ids]) -> tuple[float | None, int, int]:
@@ -67,6 +68,13 @@ def assert_exact(
         assert found == expected(corpus.following(suffixes), continuation)
         assert q.suffix_length == length
         assert_distribution(infgram_distributions[i], corpus.next_token(suffixes), length)
+
+    # A batch whose n-grams have one variant each goes another way.
+    alone = [i for i, (ngram, after) in enumerate(zip(ngrams, continuations, strict=True)) if len(ngram + after) == 2]
+    literal, behind = [ngrams[i] for i in alone], [continuations[i] for i in alone]
+    assert index.count(literal) == [counts[i] for i in alone]
+    assert index.prob(literal, behind) == [probabilities[i] for i in alone]
+    assert index.infgram_prob(literal, behind, **limits) == [infgram_probabilities[i] for i in alone]
 
 
 def assert_read(index: NgramIndex, corpus: Corpus, texts: list[Ids], support: int, max_length: int | None) -> None:
