@@ -9,8 +9,9 @@
 namespace lodex {
 namespace {
 
-// Lengths of a suffix that are tried at once while few queries are open.
+// Lengths of a suffix that are tried at once while few queries are open: between two bounds, and while there is none.
 constexpr std::size_t kProbes = 8;
+constexpr std::size_t kGrowingProbes = 3;
 constexpr std::size_t kProbesInAll = 24;
 // Most texts that are matched share short runs with a corpus. Longer ones are followed one by one.
 constexpr std::size_t kShortMatch = 64;
@@ -231,14 +232,16 @@ void Corpus::longest_suffixes(const Query* queries, std::size_t count, std::int6
     firsts.clear();
     for (const Search& search : open) {
       firsts.push_back(lengths.size());
-      const std::size_t gap = search.missing - search.occurring - 1, tried = std::min(each, gap);
+      const std::size_t gap = search.missing - search.occurring - 1;
+      const bool grows = !search.bounded && gap > each;
+      const std::size_t tried = std::min(grows ? std::min(each, kGrowingProbes) : each, gap);
       std::size_t length = search.occurring;
       for (std::size_t i = 0; i < tried; ++i) {
-        if (search.bounded || gap <= each) {
-          length = search.occurring + (gap * (i + 1) + tried) / (tried + 1);
+        if (grows) {
+          // Most that occur are short: 3, 5, 8, 13, ...
+          length = std::min(std::max<std::size_t>(3, length + (2 * length + 2) / 3), search.missing - 1);
         } else {
-          // Most that occur are short: lengths grow by a half.
-          length = std::min(length + std::max<std::size_t>(length / 2, length < 2 ? 2 : 1), search.missing - 1);
+          length = search.occurring + (gap * (i + 1) + tried) / (tried + 1);
         }
         if (lengths.size() > firsts.back() && lengths.back() >= length) break;
         lengths.push_back(length);
