@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -99,19 +99,30 @@ class Corpus:
     ) -> tuple[int, int, int]:
         """The length of the prompt's longest suffix, its occurrences, and those that the continuation follows."""
 
-    def longest_matches(self, tokens: Query, min_support: int = 1) -> tuple[Int64s, Int64s]:
+    def longest_matches(
+        self, tokens: Query, min_support: int = 1, check: Callable[[], object] | None = None
+    ) -> tuple[Int64s, Int64s]:
         """From each token the length of the longest run that occurs `min_support` times, and its occurrences.
 
-        0 and 0 where not even the token does. Two arrays (tokens,).
+        0 and 0 where not even the token does. Two arrays (tokens,). `check` is called every 20 ms or more, and may raise.
         """
 
-    def match_lengths(self, tokens: Query, min_support: int = 1) -> Int64s:
+    def match_lengths(
+        self, tokens: Query, min_support: int = 1, check: Callable[[], object] | None = None
+    ) -> Int64s:
         """The lengths of `longest_matches` alone, in half the time."""
 
     def score(
-        self, tokens: Query, min_support: int = 1, max_length: int | None = None
+        self,
+        tokens: Query,
+        min_support: int = 1,
+        max_length: int | None = None,
+        check: Callable[[], object] | None = None,
     ) -> tuple[Int64s, Int64s, Int64s]:
-        """For each token what `infgram_prob` says of it after all that stand before it: three arrays (tokens,)."""
+        """For each token what `infgram_prob` says of it after all that stand before it: three arrays (tokens,).
+
+        `check` is called every 20 ms or more, and may raise.
+        """
 
     def count_many(self, queries: Tokens, offsets: Int64s) -> Int64s:
         """`count` of each query, (queries,)."""

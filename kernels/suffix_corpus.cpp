@@ -9,11 +9,15 @@
 namespace lodex {
 namespace {
 
-// Lengths of a suffix that are tried at once while few queries are open.
+// Lengths of a suffix that are tried at once while few queries are open: between two bounds, and while there is none.
 constexpr std::size_t kProbes = 8;
+constexpr std::size_t kGrowingProbes = 3;
 constexpr std::size_t kProbesInAll = 24;
 // Most texts that are matched share short runs with a corpus. Longer ones are followed one by one.
 constexpr std::size_t kShortMatch = 64;
+// Searches between two calls of who may end a sweep.
+constexpr std::size_t kAtOnce = 4096;
+constexpr std::size_t kBytesAtOnce = std::size_t{1} << 23;
 
 /// Sorts tokens that are in the order of their bytes by their value.
 void sort_by_value(std::vector<NextToken>& tokens, std::size_t from, std::size_t token_bytes) {
@@ -231,14 +235,16 @@ void Corpus::longest_suffixes(const Query* queries, std::size_t count, std::int6
     firsts.clear();
     for (const Search& search : open) {
       firsts.push_back(lengths.size());
-      const std::size_t gap = search.missing - search.occurring - 1, tried = std::min(each, gap);
+      const std::size_t gap = search.missing - search.occurring - 1;
+      const bool grows = !search.bounded && gap > each;
+      const std::size_t tried = std::min(grows ? std::min(each, kGrowingProbes) : each, gap);
       std::size_t length = search.occurring;
       for (std::size_t i = 0; i < tried; ++i) {
-        if (search.bounded || gap <= each) {
-          length = search.occurring + (gap * (i + 1) + tried) / (tried + 1);
+        if (grows) {
+          // Most that occur are short: 3, 5, 8, 13, ...
+          length = std::min(std::max<std::size_t>(3, length + (2 * length + 2) / 3), search.missing - 1);
         } else {
-          // Most that occur are short: lengths grow by a half.
-          length = std::min(length + std::max<std::size_t>(length / 2, length < 2 ? 2 : 1), search.missing - 1);
+          length = search.occurring + (gap * (i + 1) + tried) / (tried + 1);
         }
         if (lengths.size() > firsts.back() && lengths.back() >= length) break;
         lengths.push_back(length);
@@ -285,75 +291,37 @@ std::vector<std::size_t> Corpus::limits(const Query& text) const {
   return limits;
 }
 
-void Corpus::match_lengths(const Query& text, std::int64_t min_support, std::int64_t* lengths) const {
-  match_exactly(text, limits(text), lengths);
-  if (min_support > 1 || subtracts_) lower_to_support(text, min_support, lengths);
-}
-
-/// Longest runs in any table that adds, whatever others subtract.
-void Corpus::match_exactly(const Query& text, const std::vector<std::size_t>& limits, std::int64_t* lengths) const {
-  const std::size_t n = text.size / token_bytes_;
-  const auto run = [&](std::size_t begin, std::size_t end) {
-    return Query{text.bytes + begin * token_bytes_, (end - begin) * token_bytes_};
-  };
-  // The longest prefix of each query that occurs, in tokens; the end of a stream may close it.
-  std::vector<std::size_t> bytes;
-  const auto match = [&](const std::vector<Query>& queries, std::int64_t* out) {
-    std::fill_n(out, queries.size(), 0);
-    bytes.resize(queries.size());
-    for (const Member& member : members_) {
-      if (member.sign < 0) continue;
-      member.table->match_many(queries.data(), queries.size(), bytes.data());
-      for (std::size_t i = 0; i < queries.size(); ++i) {
-        std::int64_t length = std::int64_t(bytes[i] / token_bytes_);
-        const std::int64_t whole = std::int64_t(queries[i].size / token_bytes_);
-        if (length + 1 == whole && closes(*member.table, queries[i])) length = whole;
-        out[i] = std::max(out[i], length);
-      }
+/// The longest prefix of each query that occurs in any table that adds, in tokens, whatever others subtract.
+void Corpus::match_prefixes(const std::vector<Query>& queries, std::int64_t* lengths) const {
+  std::vector<std::size_t> bytes(queries.size());
+  std::fill_n(lengths, queries.size(), 0);
+  for (const Member& member : members_) {
+    if (member.sign < 0) continue;
+    member.table->match_many(queries.data(), queries.size(), bytes.data());
+    for (std::size_t i = 0; i < queries.size(); ++i) {
+      std::int64_t length = std::int64_t(bytes[i] / token_bytes_);
+      const std::int64_t whole = std::int64_t(queries[i].size / token_bytes_);
+      if (length + 1 == whole && closes(*member.table, queries[i])) length = whole;
+      lengths[i] = std::max(lengths[i], length);
     }
-  };
-  std::vector<Query> queries(n);
-  for (std::size_t i = 0; i < n; ++i) queries[i] = run(i, std::min(limits[i], i + kShortMatch));
-  match(queries, lengths);
-
-  // Where a match is long, the ends of those that begin soon after it are mostly the same: the next one that goes
-  // further is found by bisection, so a text that stands in the corpus is read a few times and not once for each token.
-  for (std::size_t begin = 0; begin < n;) {
-    if (lengths[begin] < std::int64_t(kShortMatch) || limits[begin] == begin + kShortMatch) {
-      ++begin;
-      continue;
-    }
-    std::int64_t longest;
-    match({run(begin, limits[begin])}, &longest);
-    const std::size_t end = begin + std::size_t(longest);
-    lengths[begin] = longest;
-    std::size_t same = begin, further = end - kShortMatch + 1;  // begins of matches to `end` exactly, and beyond
-    while (end < limits[begin] && further - same > 1) {
-      const std::size_t middle = same + (further - same) / 2;
-      std::int64_t length;
-      match({run(middle, end + 1)}, &length);
-      (middle + std::size_t(length) > end ? further : same) = middle;
-    }
-    for (++begin; begin < further; ++begin) lengths[begin] = std::int64_t(end - begin);
   }
 }
 
-/// Shortens runs that do not occur often enough. What begins at one place and is long enough may be cut anywhere.
-void Corpus::lower_to_support(const Query& text, std::int64_t min_support, std::int64_t* lengths) const {
-  const std::size_t n = text.size / token_bytes_;
-  std::vector<std::int64_t> occurring(n, 0), missing(n);
+/// Shortens prefixes of these lengths that do not occur often enough.
+void Corpus::lower_to_support(const std::vector<Query>& queries, std::int64_t min_support,
+                              std::int64_t* lengths) const {
+  std::vector<std::int64_t> occurring(queries.size(), 0), missing(queries.size());
   std::vector<std::size_t> open;
-  for (std::size_t i = 0; i < n; ++i) {
+  for (std::size_t i = 0; i < queries.size(); ++i) {
     missing[i] = lengths[i] + 1;
     if (lengths[i] > 0) open.push_back(i);
   }
   std::vector<Query> probes;
-  bool first = true;
-  while (!open.empty()) {
+  for (bool first = true; !open.empty(); first = false) {
     probes.clear();
     for (const std::size_t i : open) {
       const std::int64_t tried = first ? lengths[i] : (occurring[i] + missing[i]) / 2;
-      probes.push_back({text.bytes + i * token_bytes_, std::size_t(tried) * token_bytes_});
+      probes.push_back({queries[i].bytes, std::size_t(tried) * token_bytes_});
     }
     const std::unique_ptr<bool[]> found(new bool[open.size()]);
     have_support(probes.data(), probes.size(), min_support, found.get());
@@ -364,9 +332,73 @@ void Corpus::lower_to_support(const Query& text, std::int64_t min_support, std::
       if (missing[i] - occurring[i] > 1) open[kept++] = i;
     }
     open.resize(kept);
-    first = false;
   }
   std::copy(occurring.begin(), occurring.end(), lengths);
+}
+
+/// How far the run from `begin`, which occurs often enough up to `end`, goes on doing so; at most to `limit`.
+std::size_t Corpus::furthest_end(const Query& text, std::size_t begin, std::size_t end, std::size_t limit,
+                                 std::int64_t min_support) const {
+  const auto run_to = [&](std::size_t stop) {
+    return Query{text.bytes + begin * token_bytes_, (stop - begin) * token_bytes_};
+  };
+  if (is_plain(min_support)) {  // one search tells
+    std::int64_t length;
+    match_prefixes({run_to(limit)}, &length);
+    return begin + std::size_t(length);
+  }
+  std::size_t missing = limit + 1;
+  for (std::size_t step = 1; missing - end > 1;) {
+    const std::size_t stop = missing > limit ? std::min(end + step, limit) : end + (missing - end) / 2;
+    const Query run = run_to(stop);
+    bool found;
+    have_support(&run, 1, min_support, &found);
+    (found ? end : missing) = stop;
+    step *= 2;
+  }
+  return end;
+}
+
+void Corpus::match_lengths(const Query& text, std::int64_t min_support, std::int64_t* lengths,
+                           const Poll& poll) const {
+  const std::size_t n = text.size / token_bytes_;
+  const std::vector<std::size_t> limits = this->limits(text);
+  const auto run = [&](std::size_t begin, std::size_t end) {
+    return Query{text.bytes + begin * token_bytes_, (end - begin) * token_bytes_};
+  };
+  std::vector<Query> queries;
+  for (std::size_t from = 0; from < n; from += kAtOnce) {
+    const std::size_t to = std::min(n, from + kAtOnce);
+    queries.clear();
+    for (std::size_t i = from; i < to; ++i) queries.push_back(run(i, std::min(limits[i], i + kShortMatch)));
+    match_prefixes(queries, lengths + from);
+    if (!is_plain(min_support)) lower_to_support(queries, min_support, lengths + from);
+    poll();
+  }
+
+  // Where a match is long, the ends of those that begin soon after it are mostly the same: the next one that goes
+  // further is found by doubling and bisection, so a text that stands in the corpus is read a few times and not once
+  // for each token.
+  for (std::size_t begin = 0; begin < n;) {
+    if (lengths[begin] < std::int64_t(kShortMatch) || limits[begin] == begin + kShortMatch) {
+      ++begin;
+      continue;
+    }
+    poll();
+    const std::size_t end = furthest_end(text, begin, begin + kShortMatch, limits[begin], min_support);
+    lengths[begin] = std::int64_t(end - begin);
+    std::size_t same = begin, further = end - kShortMatch + 1;  // begins of matches to `end` exactly, and beyond
+    bool is_known = false;                                      // that one from `further` goes beyond
+    for (std::size_t step = 1; end < limits[begin] && further - same > 1; step *= 2) {
+      const std::size_t middle = is_known ? same + (further - same) / 2 : std::min(same + step, further - 1);
+      const Query longer = run(middle, end + 1);
+      bool found;
+      have_support(&longer, 1, min_support, &found);
+      (found ? further : same) = middle;
+      is_known |= found;
+    }
+    for (++begin; begin < further; ++begin) lengths[begin] = std::int64_t(end - begin);
+  }
 }
 
 namespace {
@@ -413,7 +445,19 @@ class NestedCounts {
 
 }  // namespace
 
-void Corpus::count_matches(const Query& text, const std::int64_t* lengths, std::int64_t* counts) const {
+/// Counts some queries at a time. Those of long runs are read from their beginning at every step, and take their time.
+void Corpus::count_in_turn(const std::vector<Query>& queries, std::int64_t* out, const Poll& poll) const {
+  for (std::size_t from = 0; from < queries.size();) {
+    std::size_t to = from, bytes = 0;
+    for (; to < queries.size() && to - from < kAtOnce && bytes < kBytesAtOnce; ++to) bytes += queries[to].size;
+    count_many(queries.data() + from, to - from, out + from);
+    from = to;
+    poll();
+  }
+}
+
+void Corpus::count_matches(const Query& text, const std::int64_t* lengths, std::int64_t* counts,
+                           const Poll& poll) const {
   const std::size_t n = text.size / token_bytes_;
   std::vector<Query> queries;
   std::vector<std::int64_t> found;
@@ -423,7 +467,7 @@ void Corpus::count_matches(const Query& text, const std::int64_t* lengths, std::
       queries.push_back({text.bytes + i * token_bytes_, std::size_t(lengths[i]) * token_bytes_});
     }
     found.resize(places.size());
-    count_many(queries.data(), queries.size(), found.data());
+    count_in_turn(queries, found.data(), poll);
     for (std::size_t k = 0; k < places.size(); ++k) counts[places[k]] = lengths[places[k]] ? found[k] : 0;
   };
   std::vector<std::size_t> places;
@@ -444,10 +488,11 @@ void Corpus::count_matches(const Query& text, const std::int64_t* lengths, std::
   nested.close(count);
 }
 
-void Corpus::score(const Query& text, std::int64_t min_support, std::size_t max_length, Continued* out) const {
+void Corpus::score(const Query& text, std::int64_t min_support, std::size_t max_length, Continued* out,
+                   const Poll& poll) const {
   const std::size_t n = text.size / token_bytes_;
   std::vector<std::int64_t> lengths(n);
-  match_lengths(text, min_support, lengths.data());
+  match_lengths(text, min_support, lengths.data(), poll);
 
   // Ends of longest runs never go back, so the longest suffix that ends at i is the first run that reaches it.
   std::vector<std::size_t> begins(n);
@@ -471,7 +516,7 @@ void Corpus::score(const Query& text, std::int64_t min_support, std::size_t max_
       queries.push_back({text.bytes + begins[i] * token_bytes_, (i + behind - begins[i]) * token_bytes_});
     }
     found.resize(at.size());
-    count_many(queries.data(), queries.size(), found.data());
+    count_in_turn(queries, found.data(), poll);
     for (std::size_t k = 0; k < at.size(); ++k) to[at[k]] = found[k];
   };
   NestedCounts nested(prompts.data());

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "suffix_search.h"
@@ -11,6 +12,9 @@ namespace lodex {
 
 /// Tokens as bytes, with what a Query needs behind them.
 using QueryBytes = std::vector<std::uint8_t>;
+
+/// Called now and then by what may take long; it may throw to end it.
+using Poll = std::function<void()>;
 
 /// The longest suffix of a context, how often it occurs, and how often with what came next.
 struct Continued {
@@ -51,11 +55,12 @@ class Corpus {
                         std::int64_t* out) const;
 
   /// From each token the length of the longest run that occurs.
-  void match_lengths(const Query& text, std::int64_t min_support, std::int64_t* lengths) const;
+  void match_lengths(const Query& text, std::int64_t min_support, std::int64_t* lengths, const Poll& poll) const;
   /// Occurrences of the runs of these lengths that begin at each token; 0 for a run of none.
-  void count_matches(const Query& text, const std::int64_t* lengths, std::int64_t* counts) const;
+  void count_matches(const Query& text, const std::int64_t* lengths, std::int64_t* counts, const Poll& poll) const;
   /// For each token the longest suffix of what stands before it.
-  void score(const Query& text, std::int64_t min_support, std::size_t max_length, Continued* out) const;
+  void score(const Query& text, std::int64_t min_support, std::size_t max_length, Continued* out,
+             const Poll& poll) const;
 
  private:
   bool is_separator(const std::uint8_t* token) const;
@@ -70,8 +75,12 @@ class Corpus {
   Query last_document(const Query& query) const;
   void have_support(const Query* queries, std::size_t count, std::int64_t min_support, bool* out) const;
   std::vector<std::size_t> limits(const Query& text) const;
-  void match_exactly(const Query& text, const std::vector<std::size_t>& limits, std::int64_t* lengths) const;
-  void lower_to_support(const Query& text, std::int64_t min_support, std::int64_t* lengths) const;
+  bool is_plain(std::int64_t min_support) const { return min_support <= 1 && !subtracts_; }
+  void match_prefixes(const std::vector<Query>& queries, std::int64_t* lengths) const;
+  void lower_to_support(const std::vector<Query>& queries, std::int64_t min_support, std::int64_t* lengths) const;
+  void count_in_turn(const std::vector<Query>& queries, std::int64_t* out, const Poll& poll) const;
+  std::size_t furthest_end(const Query& text, std::size_t begin, std::size_t end, std::size_t limit,
+                           std::int64_t min_support) const;
 
   std::vector<Member> members_;
   bool closed_;

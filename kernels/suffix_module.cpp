@@ -8,6 +8,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -143,6 +144,18 @@ class PySuffixTable {
   SuffixTable suffixes_;
 };
 
+/// What a long sweep calls now and then, without the GIL; it raises what a Python function raises.
+Poll poll_of(const nb::object& check) {
+  if (check.is_none()) return [] {};
+  return [check = check.ptr(), last = std::chrono::steady_clock::now()]() mutable {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - last < std::chrono::milliseconds(20)) return;
+    last = now;
+    const nb::gil_scoped_acquire locked;
+    nb::handle(check)();
+  };
+}
+
 /// A Corpus together with the tables it reads.
 class PyCorpus {
  public:
@@ -203,38 +216,42 @@ class PyCorpus {
     return length;
   }
 
-  auto longest_matches(nb::handle ids, std::int64_t min_support) const {
+  auto longest_matches(nb::handle ids, std::int64_t min_support, const nb::object& check) const {
+    const Poll poll = poll_of(check);
     const PyQuery text(ids, corpus_.token_bytes());
     checked_limits(min_support, std::nullopt);
     const std::size_t n = text.size() / corpus_.token_bytes();
     auto lengths = allocate<std::int64_t>(n), counts = allocate<std::int64_t>(n);
     {
       const nb::gil_scoped_release unlocked;
-      corpus_.match_lengths(text.query(), min_support, lengths.get());
-      corpus_.count_matches(text.query(), lengths.get(), counts.get());
+      corpus_.match_lengths(text.query(), min_support, lengths.get(), poll);
+      corpus_.count_matches(text.query(), lengths.get(), counts.get(), poll);
     }
     return nb::make_tuple(to_numpy(std::move(lengths), n), to_numpy(std::move(counts), n));
   }
 
-  auto match_lengths(nb::handle ids, std::int64_t min_support) const {
+  auto match_lengths(nb::handle ids, std::int64_t min_support, const nb::object& check) const {
+    const Poll poll = poll_of(check);
     const PyQuery text(ids, corpus_.token_bytes());
     checked_limits(min_support, std::nullopt);
     const std::size_t n = text.size() / corpus_.token_bytes();
     auto lengths = allocate<std::int64_t>(n);
     {
       const nb::gil_scoped_release unlocked;
-      corpus_.match_lengths(text.query(), min_support, lengths.get());
+      corpus_.match_lengths(text.query(), min_support, lengths.get(), poll);
     }
     return to_numpy(std::move(lengths), n);
   }
 
-  auto score(nb::handle ids, std::int64_t min_support, std::optional<std::int64_t> max_length) const {
+  auto score(nb::handle ids, std::int64_t min_support, std::optional<std::int64_t> max_length,
+             const nb::object& check) const {
+    const Poll poll = poll_of(check);
     const PyQuery text(ids, corpus_.token_bytes());
     const std::size_t longest = checked_limits(min_support, max_length);
     std::vector<Continued> found(text.size() / corpus_.token_bytes());
     {
       const nb::gil_scoped_release unlocked;
-      corpus_.score(text.query(), min_support, longest, found.data());
+      corpus_.score(text.query(), min_support, longest, found.data(), poll);
     }
     return columns_of(found);
   }
@@ -314,6 +331,7 @@ class PyCorpus {
                                               bool closed) {
     std::vector<Corpus::Member> members;
     for (nb::handle table : tables) {
+      if (!nb::isinstance<PySuffixTable>(table)) throw nb::type_error("tables must be SuffixTables");
       members.push_back({&nb::cast<const PySuffixTable&>(table).suffixes(), 0});
     }
     if (members.empty()) throw std::invalid_argument("a corpus needs a table");
@@ -389,9 +407,11 @@ NB_MODULE(_suffix, module) {
       .def("next_tokens", &PyCorpus::next_tokens, "prompt"_a)
       .def("longest_suffix", &PyCorpus::longest_suffix, "query"_a, "min_support"_a = 1,
            "max_length"_a.none() = nb::none())
-      .def("match_lengths", &PyCorpus::match_lengths, "tokens"_a, "min_support"_a = 1)
-      .def("longest_matches", &PyCorpus::longest_matches, "tokens"_a, "min_support"_a = 1)
-      .def("score", &PyCorpus::score, "tokens"_a, "min_support"_a = 1, "max_length"_a.none() = nb::none())
+      .def("match_lengths", &PyCorpus::match_lengths, "tokens"_a, "min_support"_a = 1, "check"_a.none() = nb::none())
+      .def("longest_matches", &PyCorpus::longest_matches, "tokens"_a, "min_support"_a = 1,
+           "check"_a.none() = nb::none())
+      .def("score", &PyCorpus::score, "tokens"_a, "min_support"_a = 1, "max_length"_a.none() = nb::none(),
+           "check"_a.none() = nb::none())
       .def("count_many", &PyCorpus::count_many, "queries"_a.noconvert(), "offsets"_a.noconvert())
       .def("prob_many", &PyCorpus::prob_many, "queries"_a.noconvert(), "offsets"_a.noconvert(),
            "continuation_lengths"_a.noconvert())

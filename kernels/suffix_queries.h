@@ -18,14 +18,9 @@ class PyQuery {
 
   /// Adds the ids of what follows.
   void append(nb::handle ids) {
-    if (PyList_CheckExact(ids.ptr())) {
-      const Py_ssize_t n = PyList_GET_SIZE(ids.ptr());
-      std::uint8_t* to = grow(std::size_t(n));
-      for (Py_ssize_t i = 0; i < n; ++i) to = put(PyList_GET_ITEM(ids.ptr(), i), to);
-    } else if (PyTuple_CheckExact(ids.ptr())) {
-      const Py_ssize_t n = PyTuple_GET_SIZE(ids.ptr());
-      std::uint8_t* to = grow(std::size_t(n));
-      for (Py_ssize_t i = 0; i < n; ++i) to = put(PyTuple_GET_ITEM(ids.ptr(), i), to);
+    if (PyList_CheckExact(ids.ptr()) && append_ints(ids)) return;
+    if (PyList_Check(ids.ptr()) || PyTuple_Check(ids.ptr())) {
+      append_items(ids);
     } else {
       append_array(ids);
     }
@@ -45,6 +40,26 @@ class PyQuery {
       if (was_small) std::memcpy(large_.data(), small_, from);
     }
     return (large_.empty() ? small_ : large_.data()) + from;
+  }
+
+  /// Adds the items of a list if all are plain ints: no code of theirs runs that could change the list meanwhile.
+  bool append_ints(nb::handle list) {
+    const Py_ssize_t n = PyList_GET_SIZE(list.ptr());
+    for (Py_ssize_t i = 0; i < n; ++i) {
+      if (!PyLong_CheckExact(PyList_GET_ITEM(list.ptr(), i))) return false;
+    }
+    std::uint8_t* to = grow(std::size_t(n));
+    for (Py_ssize_t i = 0; i < n; ++i) to = put(PyList_GET_ITEM(list.ptr(), i), to);
+    return true;
+  }
+
+  /// Adds the items of any sequence, from a copy that nobody else knows.
+  void append_items(nb::handle sequence) {
+    const nb::object items = nb::steal(PySequence_Tuple(sequence.ptr()));
+    if (!items.is_valid()) throw nb::python_error();
+    const Py_ssize_t n = PyTuple_GET_SIZE(items.ptr());
+    std::uint8_t* to = grow(std::size_t(n));
+    for (Py_ssize_t i = 0; i < n; ++i) to = put(PyTuple_GET_ITEM(items.ptr(), i), to);
   }
 
   std::uint8_t* put(PyObject* item, std::uint8_t* to) {
@@ -88,9 +103,7 @@ class PyQuery {
       if (array.size() == 0) return;
       throw nb::type_error("token ids must be integers");
     }
-    const nb::object list = nb::steal(PySequence_List(ids.ptr()));
-    if (!list.is_valid()) throw nb::python_error();
-    append(list);
+    append_items(ids);
   }
 
   const std::uint8_t* data() const { return large_.empty() ? small_ : large_.data(); }

@@ -41,7 +41,8 @@ def test_the_wheel_is_the_same_directly_and_from_the_sdist(tmp_path: Path) -> No
     expected |= {f"lodex/v1/{path.name}" for path in (ROOT / "proto" / "lodex" / "v1").glob("*.py*") if path.is_file()}
     expected |= {str(path.relative_to(ROOT)) for path in (ROOT / "lodex").glob("*.py")} | {"lodex/py.typed"}
     assert expected <= set(names)
-    assert any(name.startswith("lodex/kernels/_suffix.") and name.endswith(".so") for name in names)
+    modules = {name.split(".")[0] for name in names if name.endswith(".so")}
+    assert modules == {f"lodex/kernels/{stub.stem}" for stub in (ROOT / "kernels").glob("*.pyi")}
     assert any(name.endswith("tokenizer.json") for name in names)
     assert not [name for name in names if name.endswith((".cpp", ".h", ".proto")) or "__pycache__" in name]
     assert {name.split("/")[0].split("-")[0] for name in names} == {"lodex"}
