@@ -20,6 +20,11 @@ _HEADER_BYTES = 512
 _KEYS_PER_BLOCK = 1 << 22  # whole pages, so that no page's least key is of two blocks
 
 
+def page_keys_bytes(num_tokens: int) -> int:
+    """The size of the file for a table of that many tokens."""
+    return _HEADER_BYTES + num_tokens + -(-num_tokens // PAGE_SUFFIXES)
+
+
 def page_key_blocks(table: SuffixTable, token_bytes: int) -> Iterator[npt.NDArray[np.uint8]]:
     """The bytes of the file in order, in blocks of at most 4 MiB and the keys of pages at the end. Near-linear."""
     header = _MAGIC + np.array([_VERSION, token_bytes, len(table), PAGE_SUFFIXES], "<u8").tobytes()
