@@ -14,22 +14,6 @@ constexpr std::uint64_t kVersion = 1;
 /// Sixteen keys at once.
 typedef std::uint8_t Keys16 __attribute__((vector_size(16)));
 
-/// The first of keys [from, to) that is at most `limit`, or `to`.
-std::size_t next_at_most(const std::uint8_t* keys, std::size_t from, std::size_t to, std::uint8_t limit) {
-  const Keys16 limits = Keys16{} + limit;
-  for (; from + 16 <= to; from += 16) {
-    Keys16 here;
-    std::memcpy(&here, keys + from, 16);
-    const auto found = here <= limits;  // all bits of those that are
-    std::uint64_t halves[2];
-    std::memcpy(halves, &found, 16);
-    if (halves[0]) return from + std::size_t(__builtin_ctzll(halves[0])) / 8;
-    if (halves[1]) return from + 8 + std::size_t(__builtin_ctzll(halves[1])) / 8;
-  }
-  while (from < to && keys[from] > limit) ++from;
-  return from;
-}
-
 }  // namespace
 
 std::size_t SuffixBits::shared(std::size_t common, std::uint8_t different, std::size_t token_bytes) {
@@ -67,6 +51,21 @@ PageKeys::PageKeys(const std::uint8_t* bytes, std::size_t size, std::size_t toke
   }
   suffixes_ = bytes + kHeader;
   pages_ = suffixes_ + num_tokens;
+}
+
+std::size_t PageKeys::next_at_most(const std::uint8_t* keys, std::size_t from, std::size_t to, std::uint8_t limit) {
+  const Keys16 limits = Keys16{} + limit;
+  for (; from + 16 <= to; from += 16) {
+    Keys16 here;
+    std::memcpy(&here, keys + from, 16);
+    const auto found = here <= limits;  // all bits of those that are
+    std::uint64_t halves[2];
+    std::memcpy(halves, &found, 16);
+    if (halves[0]) return from + std::size_t(__builtin_ctzll(halves[0])) / 8;
+    if (halves[1]) return from + 8 + std::size_t(__builtin_ctzll(halves[1])) / 8;
+  }
+  while (from < to && keys[from] > limit) ++from;
+  return from;
 }
 
 std::size_t PageKeys::candidate(const std::uint8_t* keys, std::size_t from, std::size_t to, const QueryBits& query) {

@@ -65,11 +65,13 @@ class PageKeys {
   }
   /// The first behind `at` of the strings [at, to) that does not share `bits` with it, or `to`.
   static std::size_t run_end(const std::uint8_t* keys, std::size_t at, std::size_t to, std::size_t bits) {
-    for (++at; at < to && keys[at] >= bits;) ++at;
-    return at;
+    return bits == 0 ? to : next_at_most(keys, at + 1, to, std::uint8_t(bits - 1));
   }
 
  private:
+  /// The first of keys [from, to) that is at most `limit`, or `to`.
+  static std::size_t next_at_most(const std::uint8_t* keys, std::size_t from, std::size_t to, std::uint8_t limit);
+
   const std::uint8_t *suffixes_ = nullptr, *pages_ = nullptr;
 };
 

@@ -471,6 +471,10 @@ std::int64_t SuffixTable::token_at(std::size_t start, std::size_t depth) const {
 
 void SuffixTable::next_tokens(RankRange range, std::size_t depth, std::vector<NextToken>& out) const {
   if (range.begin == range.end) return;
+  if (page_keys_ && depth < SuffixBits::kClip) {
+    const std::size_t bits = SuffixBits::of_tokens((depth + 1) * token_bytes_, token_bytes_);
+    if (bits <= SuffixBits::kClip) return next_tokens_by_keys(range, depth, bits, out);
+  }
   // Suffixes known to have one token at this depth, in order; between two runs there may be others.
   struct Run {
     std::int64_t token;
@@ -524,6 +528,28 @@ void SuffixTable::next_tokens(RankRange range, std::size_t depth, std::vector<Ne
     }
   }
   for (const Run& run : runs) out.push_back({run.token, std::int64_t(run.last - run.first + 1)});
+}
+
+/// Where two suffixes share fewer `bits` than there are up to the end of their next token, another token begins.
+void SuffixTable::next_tokens_by_keys(RankRange range, std::size_t depth, std::size_t bits,
+                                      std::vector<NextToken>& out) const {
+  std::vector<std::size_t> firsts, starts;
+  for (std::size_t rank = range.begin; rank < range.end;) {
+    firsts.push_back(rank);
+    rank = PageKeys::run_end(page_keys_.suffixes(), rank, range.end, bits);
+  }
+  const std::size_t count = firsts.size(), at = depth * token_bytes_;
+  for (std::size_t i = 0; i < count + 2 * kPrefetchDistance; ++i) {
+    if (i < count) prefetch_entry(firsts[i]);
+    if (i >= kPrefetchDistance && i - kPrefetchDistance < count) {
+      starts.push_back(offset(firsts[i - kPrefetchDistance]));
+      prefetch(text_.bytes + std::min(text_.size - 1, starts.back() + at));
+    }
+    if (i < 2 * kPrefetchDistance) continue;
+    const std::size_t run = i - 2 * kPrefetchDistance;
+    const std::size_t end = run + 1 < count ? firsts[run + 1] : range.end;
+    out.push_back({token_at(starts[run], depth), std::int64_t(end - firsts[run])});
+  }
 }
 
 void SuffixTable::positions(RankRange range, std::int64_t* out) const {

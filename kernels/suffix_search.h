@@ -72,7 +72,8 @@ class SuffixTable {
   void occur_many(const Query* queries, std::size_t count, bool* out) const;
 
   /// Appends the distinct tokens at `depth` tokens into the suffixes of `range`, in byte order, each with its count.
-  /// Exact where all suffixes of the range agree before that depth. Reads about 2 log2(range) suffixes for each.
+  /// Exact where all suffixes of the range agree before that depth. Reads about 2 log2(range) suffixes for each, and
+  /// with page keys one.
   void next_tokens(RankRange range, std::size_t depth, std::vector<NextToken>& out) const;
 
   /// Writes where the suffixes of `range` start, in rank order.
@@ -89,6 +90,7 @@ class SuffixTable {
                      const Query& query, const QueryBits& bits) const;
   std::size_t offset(std::size_t rank) const;
   void prefetch_entry(std::size_t rank) const { prefetch(table_ + rank * offset_bytes_); }
+  void next_tokens_by_keys(RankRange range, std::size_t depth, std::size_t bits, std::vector<NextToken>& out) const;
   std::int64_t token_at(std::size_t offset, std::size_t depth) const;
 
   Text text_;

@@ -45,7 +45,11 @@ def assert_same_answers(tokens: Tokens, queries: Sequence[Sequence[int]]) -> Non
     corpora = [Corpus([table], [1], closed=False) for table in (plain, keyed)]
     for query in queries:
         ids = as_tokens(query, tokens.dtype)
-        assert find_one(keyed, query, tokens.dtype) == find_one(plain, query, tokens.dtype)
+        begin, end = find_one(plain, query, tokens.dtype)
+        assert find_one(keyed, query, tokens.dtype) == (begin, end)
+        asked = np.array([begin]), np.array([end]), np.array([len(query)])
+        for got, expected in zip(keyed.next_tokens(*asked), plain.next_tokens(*asked), strict=True):
+            np.testing.assert_array_equal(got, expected)
         half = len(ids) // 2
         assert corpora[1].prob(ids[:half], ids[half:]) == corpora[0].prob(ids[:half], ids[half:])
 
@@ -104,6 +108,11 @@ def test_any_search_answers_as_the_twin_does(
     for query in [*queries, *runs, *([*run, token] for run, (_, _, token) in zip(runs, cuts, strict=True))]:
         begins, ends = plain.find(as_tokens(query, dtype), np.array([0, len(query)]))
         assert find_one(keyed, query, dtype) == (begins[0], ends[0])
+        depths = np.array([len(query)])
+        for got, expected in zip(
+            keyed.next_tokens(begins, ends, depths), plain.next_tokens(begins, ends, depths), strict=True
+        ):
+            np.testing.assert_array_equal(got, expected)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -209,6 +218,9 @@ def test_no_keys_make_a_search_crash(seed: int, text: list[int], query: list[int
     for asked in [query, *pieces(tokens, rng, 4)]:
         begin, end = find_one(wrong, asked, dtype)
         assert 0 <= begin <= end <= len(tokens)
+        _, counts, _ = wrong.next_tokens(np.array([begin]), np.array([end]), np.array([len(asked)]))
+        assert counts.sum() == end - begin
+        Corpus([wrong], [1], closed=bool(seed % 3)).next_tokens(as_tokens(asked, dtype))
 
 
 @pytest.mark.parametrize("change", [-1, 1, -512, 4096])
