@@ -27,4 +27,5 @@ def map_file(path: Path, dtype: npt.DTypeLike, advice: str = NORMAL) -> npt.NDAr
     if advice != NORMAL and advice in _ADVICE:
         pages: mmap.mmap = mapped._mmap  # type: ignore[attr-defined]  # numpy has no other way to it
         pages.madvise(_ADVICE[advice])
-    return mapped
+    # A plain array over the mapping: slices of a memmap cost several times as much.
+    return mapped.view(np.ndarray)

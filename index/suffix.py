@@ -15,6 +15,7 @@ import numpy.typing as npt
 from lodex.errors import DataLossError, ResourceExhaustedError
 from lodex.index.deletions import Deletions
 from lodex.index.jobs import TaskResult
+from lodex.index.mapped_files import map_file
 from lodex.index.ngram_queries import pack
 from lodex.index.receipt import Artefact
 from lodex.index.segment import Segment
@@ -23,7 +24,7 @@ from lodex.index.stream_parts import stream_parts
 from lodex.index.subtractive import open_subtractive, sort_deleted
 from lodex.index.suffix_blocks import sorter
 from lodex.index.suffix_memory import build_table
-from lodex.index.suffix_sidecars import write_sidecars
+from lodex.index.suffix_sidecars import open_table, sidecars_of, write_sidecars
 from lodex.index.tokenizer import DEFAULT_TOKENIZER, TokenIds
 from lodex.index.tokens import OFFSETS, TOKENS, TokenStream
 from lodex.kernels._suffix import Corpus, CorruptTableError, SuffixTable
@@ -133,10 +134,9 @@ class SuffixSegment:
         self._path = artefact.file(TABLE)
         if stream.num_documents != segment.num_documents or artefact.receipt.rows != len(stream.tokens):
             raise DataLossError(f"{self._path} is not of segment {segment.id} and its {stream.tokenizer_name} stream")
-        # A plain array over the mapping: slices of a memmap cost several times as much.
-        mapped = np.memmap(self._path, np.uint8, "r") if len(stream.tokens) else np.empty(0, np.uint8)
-        self._bytes = mapped.view(np.ndarray)
-        self.table = SuffixTable(stream.tokens, self._bytes, str(self._path))
+        advice = artefact.guard.advice
+        self._bytes = map_file(self._path, np.uint8, advice)
+        self.table = open_table(stream.tokens, self._bytes, str(self._path), sidecars_of(artefact), advice)
         self.minus = minus or (sort_deleted(stream, deletions) if len(deletions) else None)
 
     def find(self, sequences: Sequence[TokenIds]) -> RankRuns:

@@ -49,6 +49,12 @@ def sidecars_of(artefact: Artefact) -> dict[str, Path]:
     return {name: artefact.file(name) for name in (TOP, PAGES) if name in artefact.receipt.files}
 
 
+def sidecars_beside(table: Path) -> dict[str, Path]:
+    """The files that `open_table` takes, of a table that was published without receipt: `top.3` beside `table.3`."""
+    beside = {name: table.with_name(f"{name.partition('.')[0]}{table.suffix or '.0'}") for name in (TOP, PAGES)}
+    return {name: path for name, path in beside.items() if path.is_file()}
+
+
 def open_table(
     tokens: Tokens,
     table: npt.NDArray[np.uint8],

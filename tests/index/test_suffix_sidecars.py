@@ -5,14 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lodex.errors import DataLossError
+from lodex.errors import DataLossError, InvalidArgumentError
 from lodex.index import suffix_sidecars
 from lodex.index.build import build_index
+from lodex.index.infini_gram import InfiniGramEngine
 from lodex.index.ngrams import NgramIndex
 from lodex.index.receipt import Artefact
 from lodex.index.store import Store
 from lodex.index.suffix import TABLE, SuffixBuilder
-from lodex.index.suffix_sidecars import PAGES, TOP, open_table, sidecars_of, write_sidecars
+from lodex.index.suffix_sidecars import PAGES, TOP, open_table, sidecars_beside, sidecars_of, write_sidecars
 from lodex.index.tokenizer import DEFAULT_TOKENIZER, Tokenizer
 from lodex.index.tokens import TokensBuilder
 from lodex.kernels._suffix import CorruptTableError, SuffixTable, suffix_array
@@ -125,6 +126,30 @@ def test_a_store_with_page_keys_answers_the_same(tmp_path: Path, monkeypatch: py
     for words in (" was", " was the", " the worst of times it was", " of times, it was the worst", " nowhere"):
         query = [[tokenizer.encode(words)]]
         assert keyed.count(query)[0].count == plain.count(query)[0].count
+
+
+@pytest.mark.parametrize("advise", ["normal", "random"])
+def test_a_published_folder_takes_sidecars_that_stand_beside_it(folder: Path, advise: str) -> None:
+    """Numbered as the shard is; one of another table is named."""
+    np.zeros(1, "<u8").tofile(folder / "offset.0")
+    stream = np.concatenate([[0xFFFF], STREAM[1:]]).astype(np.uint16)
+    stream.tofile(folder / "tokenized.0")
+    encode_offsets(suffix_array(stream), 2, 2).tofile(folder / TABLE)
+    write_sidecars(folder, stream, folder / TABLE, page_keys=True)
+    assert sorted(sidecars_beside(folder / TABLE)) == [PAGES, TOP]
+    keyed = InfiniGramEngine(folder, advise=advise)
+    for name in (TOP, PAGES):
+        (folder / name).rename(folder / f"unused-{name}")
+    plain = InfiniGramEngine(folder)
+    for i in range(0, 3_000, 50):
+        query = stream[i + 1 : i + 1 + i % 7].tolist()
+        assert keyed.count(query) == plain.count(query)
+        assert keyed.ntd(query) == plain.ntd(query)
+    (folder / TOP).write_bytes((folder / "unused-pages.0").read_bytes())
+    with pytest.raises(CorruptTableError, match=TOP):
+        InfiniGramEngine(folder)
+    with pytest.raises(InvalidArgumentError, match="advise"):
+        InfiniGramEngine(folder, advise="quick")
 
 
 def test_damaged_page_keys_are_noticed(tmp_path: Path) -> None:
