@@ -16,7 +16,8 @@ from lodex.index.suffix import TABLE, SuffixBuilder
 from lodex.index.suffix_sidecars import PAGES, TOP, open_table, sidecars_beside, sidecars_of, write_sidecars
 from lodex.index.tokenizer import DEFAULT_TOKENIZER, Tokenizer
 from lodex.index.tokens import TokensBuilder
-from lodex.kernels._suffix import CorruptTableError, SuffixTable, suffix_array
+from lodex.kernels._suffix import CorruptTableError, SuffixTable
+from lodex.kernels._suffix_sort import suffix_array
 from lodex.kernels.suffix_table import encode_offsets
 from lodex.types import Document
 

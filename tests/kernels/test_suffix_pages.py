@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from lodex.errors import DataLossError
 from lodex.kernels import suffix_pages_reference
 from lodex.kernels import suffix_search_reference as reference
-from lodex.kernels._suffix import Corpus, CorruptTableError, SuffixTable, suffix_array
+from lodex.kernels._suffix import Corpus, CorruptTableError, SuffixTable
+from lodex.kernels._suffix_sort import suffix_array
 from lodex.kernels.suffix_pages import page_keys
 from lodex.kernels.suffix_table import encode_offsets, offset_width
 

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from lodex.kernels._suffix import CorruptTableError, SuffixTable, suffix_array
+from lodex.kernels._suffix import CorruptTableError, SuffixTable
+from lodex.kernels._suffix_sort import suffix_array
 from lodex.kernels.suffix_table import encode_offsets, offset_width
 from lodex.kernels.suffix_top_file import decode_top, encode_top
 
