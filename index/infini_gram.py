@@ -32,6 +32,7 @@ from lodex.index.infini_gram_search import DocumentSearch
 from lodex.index.infini_gram_shard import Shard
 from lodex.index.infini_gram_shards import NOT_TOKEN_IDS, TokenIds, whole_number
 from lodex.index.infini_gram_unigrams import Unigrams
+from lodex.index.mapped_files import ADVICE, NORMAL
 
 IndexDir = str | Path | Sequence[str | Path]
 
@@ -45,6 +46,7 @@ class InfiniGramEngine(DocumentSearch, BatchedQueries):
 
     `max_support` and `max_clause_freq` are the limits of methods that are called without one; None is no limit and
     answers are exact. Depths of prefetching and the block size of attribution are accepted and have no effect.
+    `advise` is how files are read, beyond what infini-gram knows: "random" for those larger than memory.
     `bow_ids_path` is a file of the ids that begin words, one a line; `prev_shards_by_index_dir` is what another
     engine's `get_new_shards_by_index_dir` gave, so that engines share their maps.
 
@@ -72,9 +74,12 @@ class InfiniGramEngine(DocumentSearch, BatchedQueries):
         max_diff_tokens: int = 100,
         maxnum: int = 1,
         max_disp_len: int = 1000,
+        advise: str = NORMAL,
     ) -> None:
         _require_version(version)
-        opened, shards = _open_shards(index_dir, token_dtype, load_to_ram, prev_shards_by_index_dir or {})
+        if advise not in ADVICE:
+            raise InvalidArgumentError(f"advise is {advise!r}, expected one of {', '.join(ADVICE)}", "advise")
+        opened, shards = _open_shards(index_dir, token_dtype, load_to_ram, advise, prev_shards_by_index_dir or {})
         super().__init__(shards, max_disp_len)
         self._new_shards_by_index_dir = opened
         self._eos_token_id = self._separator if eos_token_id is None else self._token(eos_token_id, "eos_token_id")
@@ -224,6 +229,7 @@ def _open_shards(
     index_dir: IndexDir,
     token_dtype: str | None,
     load_to_ram: bool,
+    advise: str,
     already_open: Mapping[str, Sequence[Shard]],
 ) -> tuple[dict[str, list[Shard]], list[Shard]]:
     """The shards opened now, by folder, and all shards in order."""
@@ -238,7 +244,7 @@ def _open_shards(
     opened: dict[str, list[Shard]] = {str(folder): [] for folder in folders if str(folder) not in already_open}
     by_path = {Path(folder): shards for folder, shards in opened.items()}
     for shard_files in files:
-        by_path[shard_files.folder].append(Shard(shard_files, dtype, load_to_ram=load_to_ram))
+        by_path[shard_files.folder].append(Shard(shard_files, dtype, load_to_ram=load_to_ram, advise=advise))
     shards = [shard for folder in folders for shard in (opened.get(str(folder)) or already_open[str(folder)])]
     if len({shard.tokens.dtype for shard in shards}) > 1:
         raise InvalidArgumentError("prev_shards_by_index_dir has shards of tokens of another width", "index_dir")

@@ -3,7 +3,7 @@
 `tokenized` has tokens, with a separator of all bits set before each document; `table` the byte offsets of its sorted
 suffixes; `offset` the byte offset of each document, u64. Where there is metadata, `metadata` has a JSON line for each
 document and `metaoff` the byte offset of each line, u64. `unigram` has lines of a token and its count. All integers are
-little-endian.
+little-endian. Lodex's own `top` and `pages`, see `suffix_sidecars`, are taken where they are there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lodex.errors import DataLossError
-from lodex.kernels._suffix import SuffixTable
+from lodex.index.mapped_files import NORMAL, map_file
+from lodex.index.suffix_sidecars import open_table, sidecars_beside
 from lodex.kernels.suffix_table import decode_offsets, offset_width
 
 Tokens = npt.NDArray[np.unsignedinteger[Any]]
@@ -52,19 +53,22 @@ class Shard:
     What is read later (a document, a line of metadata) is checked when it is read: DataLossError names the file.
     """
 
-    def __init__(self, files: ShardFiles, dtype: np.dtype[Any], *, load_to_ram: bool = False) -> None:
+    def __init__(
+        self, files: ShardFiles, dtype: np.dtype[Any], *, load_to_ram: bool = False, advise: str = NORMAL
+    ) -> None:
         self.files = files
         self.width = dtype.itemsize
         self.separator = int(np.iinfo(dtype).max)
-        self.tokens: Tokens = _read(files.path("tokenized"), dtype, load_to_ram)
-        self.entries: Bytes = _read(files.path("table"), np.dtype("u1"), load_to_ram)
+        self.tokens: Tokens = _read(files.path("tokenized"), dtype, load_to_ram, advise)
+        self.entries: Bytes = _read(files.path("table"), np.dtype("u1"), load_to_ram, advise)
         self.entry_width = offset_width(self.tokens.nbytes) if len(self.tokens) else 1
         self.offsets: npt.NDArray[np.uint64] = _read(files.path("offset"), np.dtype("<u8"), load_to_ram)
         # Single entries are read through views: an array's item would be a numpy scalar, ten times as slow.
         self._entry_view, self._offset_view = self.entries.data, self.offsets.data
         self._check_documents()
         self._check_order()
-        self.table = SuffixTable(self.tokens, self.entries, str(files.path("table")))
+        path = files.path("table")
+        self.table = open_table(self.tokens, self.entries, str(path), sidecars_beside(path), advise)
         self._check_separators()
         self.metadata: Bytes | None = None
         if "metadata" in files.paths:
@@ -236,16 +240,13 @@ class Shard:
         return DataLossError(f"{self.files.path(kind)}: {what}")
 
 
-def _read(path: Path, dtype: np.dtype[Any], load_to_ram: bool) -> npt.NDArray[Any]:
+def _read(path: Path, dtype: np.dtype[Any], load_to_ram: bool, advise: str = NORMAL) -> npt.NDArray[Any]:
     """A file as an array, mapped unless it is to be loaded."""
     try:
         size = path.stat().st_size
         if size % dtype.itemsize:
             raise DataLossError(f"{path} has {size} bytes, which is not a multiple of {dtype.itemsize}")
-        if not size:
-            return np.empty(0, dtype)
-        # A plain array over the map: each slice of a memmap would be one more memmap.
-        return np.fromfile(path, dtype) if load_to_ram else np.memmap(path, dtype, "r").view(np.ndarray)
+        return np.fromfile(path, dtype) if load_to_ram else map_file(path, dtype, advise)
     except OSError as error:
         raise DataLossError(f"{path} cannot be read: {error}") from error
 

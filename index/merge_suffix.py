@@ -9,6 +9,7 @@ from lodex.index.merge_sources import Parts, Target
 from lodex.index.merge_tokens import document_lengths
 from lodex.index.suffix import TABLE, SuffixBuilder, link_stream
 from lodex.index.suffix_blocks import BlockMerger, SortedBlock, merging_ns
+from lodex.index.suffix_sidecars import write_sidecars
 from lodex.index.tokens import TokenStream
 from lodex.kernels.suffix_merge import SORT_NS
 from lodex.kernels.suffix_table import offset_width
@@ -28,9 +29,10 @@ def merge_suffix(parts: Parts, target: Target, out: Path, progress: Progress) ->
     blocks = _blocks(parts)
     assert not blocks or blocks[-1].end == len(tokens), "the merged stream is not that of its sources; this is a bug"
     if merging_ns(blocks) >= SORT_NS * len(tokens):
-        return SuffixBuilder(target.config["stream"]).build(target.segment, target.inputs, out, progress)
+        return SuffixBuilder.of(target.config).build(target.segment, target.inputs, out, progress)
     progress.start("suffixes", len(tokens), "tokens")
     BlockMerger(tokens, out).merge_all(blocks, out / TABLE, progress)
+    write_sidecars(out, tokens, out / TABLE, page_keys=SuffixBuilder.of(target.config).page_keys)
     progress.finish()
     link_stream(merged, out)
     return TaskResult(rows=len(tokens), details={"offset_bytes": offset_width(tokens.nbytes)})

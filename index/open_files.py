@@ -14,6 +14,7 @@ from lodex.errors import DataLossError
 from lodex.index.deletions import Deletions
 from lodex.index.jobs import artefact_path
 from lodex.index.manifest import TOMBSTONES, Manifest, SegmentEntry
+from lodex.index.mapped_files import NORMAL
 from lodex.index.quarantine import Quarantine
 from lodex.index.receipt import Artefact, Guard, Receipt, read_receipt
 from lodex.index.segment import Segment
@@ -24,11 +25,14 @@ T = TypeVar("T")
 class OpenFiles:
     """What is open of the store at `root`. Threads may share it."""
 
-    def __init__(self, root: Path, *, verify_on_read: bool = False) -> None:
-        """With `verify_on_read` every file is checked whole before its first byte is read."""
+    def __init__(self, root: Path, *, verify_on_read: bool = False, advice: str = NORMAL) -> None:
+        """With `verify_on_read` every file is checked whole before its first byte is read.
+
+        `advice` is how token streams and suffix tables are read, see `mapped_files.ADVICE`.
+        """
         self.root = root
         self.quarantine = Quarantine(root)
-        self._guard = Guard(verify_on_read, self.quarantine.add)
+        self._guard = Guard(verify_on_read, self.quarantine.add, advice)
         self._quarantined = self.quarantine.names()
         self._lock = threading.Lock()
         self._shared: dict[tuple[Any, tuple[str, ...]], Any] = {}

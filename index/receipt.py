@@ -122,10 +122,14 @@ Report = Callable[[str, str, str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """How the files of a store are watched: whether all are checked before they are read, and who hears of damage."""
+    """How the files of a store are watched: whether all are checked before they are read, and who hears of damage.
+
+    `advice` is how mapped ones are read, see `mapped_files.ADVICE`.
+    """
 
     on_read: bool = False
     report: Report | None = None
+    advice: str = "normal"
 
 
 UNWATCHED = Guard()

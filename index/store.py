@@ -24,6 +24,7 @@ from lodex.index.deletion import Deleted, delete_documents
 from lodex.index.files import SyncError, is_temporary, make_directory, storage_errors, sweep_abandoned
 from lodex.index.folders import folders_of
 from lodex.index.manifest import Manifest, newest_version, publish_manifest, read_manifest
+from lodex.index.mapped_files import ADVICE, NORMAL
 from lodex.index.open_files import OpenFiles
 from lodex.index.receipt import RECEIPT
 from lodex.index.snapshot import Snapshot
@@ -43,15 +44,19 @@ class Store:
     Opened files are shared between snapshots, and between threads.
     """
 
-    def __init__(self, path: str | Path, version: int | None = None, verify: str = VERIFY_LIGHT) -> None:
+    def __init__(
+        self, path: str | Path, version: int | None = None, verify: str = VERIFY_LIGHT, advise: str = NORMAL
+    ) -> None:
         if verify not in VERIFY_MODES:
             raise InvalidArgumentError(f"verify is {verify!r}, expected one of {', '.join(VERIFY_MODES)}", "verify")
+        if advise not in ADVICE:
+            raise InvalidArgumentError(f"advise is {advise!r}, expected one of {', '.join(ADVICE)}", "advise")
         self.path = Path(path)
         self._pinned = version
         self._failure = ""
         self._lock = threading.Lock()
         self._store_id = ""
-        self.files = OpenFiles(self.path, verify_on_read=verify == VERIFY_ON_READ)
+        self.files = OpenFiles(self.path, verify_on_read=verify == VERIFY_ON_READ, advice=advise)
         newest = newest_version(self.path)
         if not newest:
             raise NotFoundError(f"no store at {self.path}: it has no manifests")
@@ -74,20 +79,26 @@ class Store:
         return cls(root)
 
     @classmethod
-    def open(cls, path: str | Path, version: int | None = None, verify: str = VERIFY_LIGHT) -> Store:
+    def open(
+        cls, path: str | Path, version: int | None = None, verify: str = VERIFY_LIGHT, advise: str = NORMAL
+    ) -> Store:
         """Open a store, at a version if one is given. NotFoundError; DataLossError where a manifest does not verify.
 
         With `verify` "on-read" every file is checked whole before its first byte is read, so that no damage on disk
         makes a wrong answer; "light" checks sizes, small files and what native readers trust.
+
+        `advise` says how token streams and suffix tables are read: "random" for those larger than memory, of which
+        then only the pages that a search needs are read, and as few as can be; "sequential" and "willneed" read ahead
+        more than "normal".
         """
-        return cls(path, version, verify)
+        return cls(path, version, verify, advise)
 
     @classmethod
-    def open_or_create(cls, path: str | Path, verify: str = VERIFY_LIGHT) -> Store:
+    def open_or_create(cls, path: str | Path, verify: str = VERIFY_LIGHT, advise: str = NORMAL) -> Store:
         """Open the store at `path`, or make one."""
         if not newest_version(Path(path)):
             cls.create(path)
-        return cls.open(path, verify=verify)
+        return cls.open(path, verify=verify, advise=advise)
 
     # ---------------------------------------------------------------------------------- reading
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from lodex.errors import DataLossError, ResourceExhaustedError
 from lodex.index.deletions import Deletions
 from lodex.index.jobs import TaskResult
+from lodex.index.mapped_files import map_file
 from lodex.index.ngram_queries import pack
 from lodex.index.receipt import Artefact
 from lodex.index.segment import Segment
@@ -23,6 +24,7 @@ from lodex.index.stream_parts import stream_parts
 from lodex.index.subtractive import open_subtractive, sort_deleted
 from lodex.index.suffix_blocks import sorter
 from lodex.index.suffix_memory import build_table
+from lodex.index.suffix_sidecars import open_table, sidecars_of, write_sidecars
 from lodex.index.tokenizer import DEFAULT_TOKENIZER, TokenIds
 from lodex.index.tokens import OFFSETS, TOKENS, TokenStream
 from lodex.kernels._suffix import Corpus, CorruptTableError, SuffixTable
@@ -47,14 +49,29 @@ class SuffixBuilder:
 
     kind = "suffix"
 
-    def __init__(self, stream: str = DEFAULT_TOKENIZER, *, memory_bytes: int | None = None, threads: int = 1) -> None:
+    def __init__(
+        self,
+        stream: str = DEFAULT_TOKENIZER,
+        *,
+        page_keys: bool = False,
+        memory_bytes: int | None = None,
+        threads: int = 1,
+    ) -> None:
+        """With `page_keys` a file is written by which cold searches read few pages, of 1.002 bytes a token."""
         self.depends_on = (stream,)
-        self.config: Mapping[str, Any] = {"stream": stream}
+        self.page_keys = page_keys
+        self.config: Mapping[str, Any] = {"stream": stream, "page_keys": True} if page_keys else {"stream": stream}
         self._memory_bytes = memory_bytes
         self._threads = threads
 
+    @classmethod
+    def of(cls, config: Mapping[str, Any], *, memory_bytes: int | None = None, threads: int = 1) -> SuffixBuilder:
+        """The builder of that configuration."""
+        page_keys = config.get("page_keys", False)
+        return cls(config["stream"], page_keys=page_keys, memory_bytes=memory_bytes, threads=threads)
+
     def build(self, segment: Segment, inputs: tuple[Artefact, ...], out: Path, progress: Progress) -> TaskResult:
-        """Write `table.0`, and links beside it to the stream's own `tokenized.0` and `offset.0`."""
+        """Write `table.0`, what spares its readers work, and links to the stream's own `tokenized.0` and `offset.0`."""
         (artefact,) = inputs
         tokens = TokenStream(artefact).tokens
         if len(tokens) > MAX_TOKENS:
@@ -64,6 +81,7 @@ class SuffixBuilder:
             )
         progress.start("suffixes", len(tokens), "tokens")
         build_table(tokens, out / TABLE, self._memory_bytes, sorter(self._threads), progress, f"segment {segment.id}")
+        write_sidecars(out, tokens, out / TABLE, page_keys=self.page_keys)
         progress.finish()
         link_stream(artefact, out)
         return TaskResult(rows=len(tokens), details={"offset_bytes": offset_width(tokens.nbytes)})
@@ -116,10 +134,9 @@ class SuffixSegment:
         self._path = artefact.file(TABLE)
         if stream.num_documents != segment.num_documents or artefact.receipt.rows != len(stream.tokens):
             raise DataLossError(f"{self._path} is not of segment {segment.id} and its {stream.tokenizer_name} stream")
-        # A plain array over the mapping: slices of a memmap cost several times as much.
-        mapped = np.memmap(self._path, np.uint8, "r") if len(stream.tokens) else np.empty(0, np.uint8)
-        self._bytes = mapped.view(np.ndarray)
-        self.table = SuffixTable(stream.tokens, self._bytes, str(self._path))
+        advice = artefact.guard.advice
+        self._bytes = map_file(self._path, np.uint8, advice)
+        self.table = open_table(stream.tokens, self._bytes, str(self._path), sidecars_of(artefact), advice)
         self.minus = minus or (sort_deleted(stream, deletions) if len(deletions) else None)
 
     def find(self, sequences: Sequence[TokenIds]) -> RankRuns:

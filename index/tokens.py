@@ -20,6 +20,7 @@ import numpy.typing as npt
 from lodex.errors import DataLossError, InvalidArgumentError
 from lodex.index.chunk_cache import ChunkCache
 from lodex.index.jobs import TaskResult
+from lodex.index.mapped_files import NORMAL, map_file
 from lodex.index.receipt import Artefact, canonical_json
 from lodex.index.segment import Segment
 from lodex.index.tokenizer import TOKENIZER_FILE, TokenIds, Tokenizer
@@ -175,7 +176,7 @@ class TokenStream:
         if self.num_documents != artefact.receipt.rows:
             raise DataLossError(f"{path} has {self.num_documents} documents, its receipt {artefact.receipt.rows}")
         self.separator = int(np.iinfo(self.dtype).max)
-        self.tokens: TokenIds = _map(artefact.file(TOKENS), self.dtype, num_items)
+        self.tokens: TokenIds = _map(artefact.file(TOKENS), self.dtype, num_items, artefact.guard.advice)
         self.offsets: npt.NDArray[np.uint64] = _map(artefact.file(OFFSETS), np.dtype("<u8"), self.num_documents)
         self._check_offsets()
 
@@ -234,10 +235,9 @@ def _open_tokenizer(json_text: str, name: str, eos_id: int) -> Tokenizer:
     return Tokenizer(json_text, name, eos_id)
 
 
-def _map(path: Path, dtype: np.dtype[Any], count: int) -> npt.NDArray[Any]:
+def _map(path: Path, dtype: np.dtype[Any], count: int, advice: str = NORMAL) -> npt.NDArray[Any]:
     """A read-only array over a file, which must hold exactly `count` items."""
     size = path.stat().st_size
     if size != count * dtype.itemsize:
         raise DataLossError(f"{path} has {size} bytes, {count} items of {dtype.itemsize} were expected")
-    # An empty file cannot be mapped.
-    return np.memmap(path, dtype, "r") if count else np.empty(0, dtype)
+    return map_file(path, dtype, advice)

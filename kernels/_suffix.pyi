@@ -32,7 +32,17 @@ class SuffixTable:
         table: npt.NDArray[np.uint8],
         label: str = "table",
         top: tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]] | None = None,
-    ) -> None: ...
+        page_keys: npt.NDArray[np.uint8] | None = None,
+        few_reads: bool = False,
+    ) -> None:
+        """Open a table; how it is searched changes no answer.
+
+        `page_keys` is a file of `lodex.kernels.suffix_pages`, with which a single search reads few pages of cold files.
+        `few_reads` is for files that are not in memory: a search then tries one suffix after the other, not several at
+        once, and batches use the page keys too. Keys whose size or header is not of this table raise CorruptTableError;
+        those of another table, or with wrong bytes, give wrong answers and never a read outside the arrays.
+        """
+
     @property
     def top(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
         """The top level of the search, at most 0.03 bytes a token: where each first token begins, and page keys.
@@ -55,6 +65,12 @@ class SuffixTable:
 
     def positions(self, begin: int, end: int) -> Int64s:
         """Where the suffixes of ranks [begin, end) start, in tokens, in rank order."""
+
+    def shared_bits(self, begin: int, end: int) -> npt.NDArray[np.uint8]:
+        """The page keys of ranks [begin, end): how many bits each suffix shares with the one before it, at most 255.
+
+        A token counts as a 1 and then its bytes, highest bit first; behind the end of a suffix there is a 0.
+        """
 
 Query = Sequence[int] | npt.NDArray[np.integer[Any]]
 

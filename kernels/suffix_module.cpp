@@ -63,12 +63,16 @@ nb::tuple columns_of(const std::vector<Continued>& found) {
 /// A SuffixTable together with the arrays it reads.
 class PySuffixTable {
  public:
-  PySuffixTable(TokenArray tokens, Bytes table, std::string label, const std::optional<std::pair<Uint64s, Uint64s>>& top)
+  PySuffixTable(TokenArray tokens, Bytes table, std::string label, const std::optional<std::pair<Uint64s, Uint64s>>& top,
+                std::optional<Bytes> page_keys, bool few_reads)
       : tokens_(std::move(tokens)),
         table_(std::move(table)),
+        page_keys_(std::move(page_keys)),
         suffixes_(static_cast<const std::uint8_t*>(tokens_.data()), tokens_.nbytes(), checked_token_bytes(tokens_),
                   table_.data(), table_.size(), std::move(label)) {
     const nb::gil_scoped_release unlocked;
+    if (few_reads) suffixes_.read_few();
+    if (page_keys_) suffixes_.set_page_keys(page_keys_->data(), page_keys_->size());
     if (top) {
       suffixes_.set_top(to_vector(top->first), to_vector(top->second));
     } else {
@@ -131,6 +135,17 @@ class PySuffixTable {
     return to_numpy(std::move(out), size);
   }
 
+  auto shared_bits(std::int64_t begin, std::int64_t end) const {
+    check_range(begin, end);
+    const std::size_t size = std::size_t(end - begin);
+    auto out = allocate<std::uint8_t>(size);
+    {
+      const nb::gil_scoped_release unlocked;
+      suffixes_.shared_bits(std::size_t(begin), std::size_t(end), out.get());
+    }
+    return to_numpy(std::move(out), size);
+  }
+
  private:
   void check_range(std::int64_t begin, std::int64_t end) const {
     if (begin < 0 || begin > end || end > std::int64_t(size())) {
@@ -141,6 +156,7 @@ class PySuffixTable {
 
   TokenArray tokens_;
   Bytes table_;
+  std::optional<Bytes> page_keys_;
   SuffixTable suffixes_;
 };
 
@@ -389,14 +405,16 @@ NB_MODULE(_suffix, module) {
   module.attr("END_OF_STREAM") = lodex::SuffixTable::kEndOfStream;
   nb::class_<PySuffixTable>(module, "SuffixTable")
       .def(nb::init<lodex::TokenArray, lodex::Bytes, std::string,
-                    const std::optional<std::pair<lodex::Uint64s, lodex::Uint64s>>&>(),
-           "tokens"_a.noconvert(), "table"_a.noconvert(), "label"_a = "table", "top"_a.none() = nb::none())
+                    const std::optional<std::pair<lodex::Uint64s, lodex::Uint64s>>&, std::optional<lodex::Bytes>, bool>(),
+           "tokens"_a.noconvert(), "table"_a.noconvert(), "label"_a = "table", "top"_a.none() = nb::none(),
+           "page_keys"_a.noconvert().none() = nb::none(), "few_reads"_a = false)
       .def("__len__", &PySuffixTable::size)
       .def_prop_ro("top", &PySuffixTable::top)
       .def("find", &PySuffixTable::find, "queries"_a.noconvert(), "offsets"_a.noconvert())
       .def("next_tokens", &PySuffixTable::next_tokens, "begins"_a.noconvert(), "ends"_a.noconvert(),
            "depths"_a.noconvert())
-      .def("positions", &PySuffixTable::positions, "begin"_a, "end"_a);
+      .def("positions", &PySuffixTable::positions, "begin"_a, "end"_a)
+      .def("shared_bits", &PySuffixTable::shared_bits, "begin"_a, "end"_a);
   nb::class_<PyCorpus>(module, "Corpus")
       .def(nb::init<nb::sequence, std::vector<int>, bool>(), "tables"_a, "signs"_a, "closed"_a = true)
       .def("__len__", &PyCorpus::size)

@@ -15,6 +15,10 @@ constexpr std::size_t kLanes = 32;
 constexpr std::size_t kPivots = 7;
 // Suffixes ahead of which a pass over the table asks for memory.
 constexpr std::size_t kPrefetchDistance = 24;
+// Suffixes among which their own keys are searched, without those of pages before; half a page of the disk.
+constexpr std::size_t kSearchedKeys = 4 * TopLevel::kPage;
+// Pages whose keys are searched at once. There are more only where long runs of one text are repeated.
+constexpr std::size_t kSearchedPages = 8192;
 
 /// One bisection: of the ranks [low, high] for the first that is not smaller than the query, or the first behind all
 /// that match; or for both while none is known to match.
@@ -258,6 +262,10 @@ void SuffixTable::interleave(const Query* queries, std::size_t count, Search& se
 }
 
 void SuffixTable::find_many(const Query* queries, std::size_t count, RankRange* out) const {
+  if (page_keys_ && (reads_few_ || count == 1)) {
+    for (std::size_t i = 0; i < count; ++i) out[i] = find(queries[i]);
+    return;
+  }
   FindSearch search{out};
   interleave(queries, count, search);
 }
@@ -265,12 +273,23 @@ void SuffixTable::find_many(const Query* queries, std::size_t count, RankRange* 
 void SuffixTable::match_many(const Query* queries, std::size_t count, std::size_t* out) const {
   std::fill_n(out, count, 0);
   if (num_tokens_ == 0) return;
+  if (page_keys_ && reads_few_) {
+    for (std::size_t i = 0; i < count; ++i) out[i] = match(queries[i]);
+    return;
+  }
   MatchSearch search{out, num_tokens_};
   interleave(queries, count, search);
 }
 
 void SuffixTable::occur_many(const Query* queries, std::size_t count, bool* out) const {
   std::fill_n(out, count, false);
+  if (page_keys_ && reads_few_) {
+    for (std::size_t i = 0; i < count; ++i) {
+      const RankRange range = find(queries[i]);
+      out[i] = range.begin < range.end;
+    }
+    return;
+  }
   OccurSearch search{out};
   interleave(queries, count, search);
 }
@@ -284,11 +303,13 @@ RankRange SuffixTable::find_within(RankRange range, const Query& query, std::siz
 }
 
 RankRange SuffixTable::find_between(Bounds bounds, const Query& query) const {
+  if (page_keys_) bounds = narrow_by_keys(bounds, query);
+  const std::size_t pivots = reads_few_ ? 1 : kPivots;
   std::size_t ranks[2 * kPivots], starts[2 * kPivots];
   int orders[2 * kPivots];
   // Evenly spread over [from, to), in order.
-  const auto spread = [](std::size_t from, std::size_t to, std::size_t* ranks) {
-    const std::size_t size = to - from, count = std::min(size, kPivots);
+  const auto spread = [pivots](std::size_t from, std::size_t to, std::size_t* ranks) {
+    const std::size_t size = to - from, count = std::min(size, pivots);
     for (std::size_t i = 0; i < count; ++i) ranks[i] = from + size * (i + 1) / (count + 1);
     return count;
   };
@@ -328,6 +349,119 @@ RankRange SuffixTable::find_between(Bounds bounds, const Query& query) const {
   return {bounds.begin_from, std::max(bounds.begin_from, bounds.end_from)};
 }
 
+// ------------------------------------------------------------------------------------ page keys
+
+void SuffixTable::set_page_keys(const std::uint8_t* bytes, std::size_t size) {
+  try {
+    page_keys_ = PageKeys(bytes, size, token_bytes_, num_tokens_);
+  } catch (const std::invalid_argument& error) {
+    throw CorruptTable(label_ + ": " + error.what());
+  }
+}
+
+void SuffixTable::shared_bits(std::size_t begin, std::size_t end, std::uint8_t* out) const {
+  if (begin == end) return;
+  // As many bytes as hold SuffixBits::kClip bits of tokens of any width.
+  constexpr std::size_t kCompared = 32;
+  const auto shared = [&](std::size_t a, std::size_t b) {
+    std::size_t common = 0;
+    const std::size_t limit = std::min(kCompared, text_.size - std::max(a, b));
+    for (; common + 8 <= limit; common += 8) {
+      const std::uint64_t different = load_key(text_.bytes + a + common) ^ load_key(text_.bytes + b + common);
+      if (!different) continue;
+      const std::size_t zeros = std::size_t(__builtin_clzll(different));
+      return SuffixBits::shared(common + zeros / 8, std::uint8_t(different >> (56 - zeros / 8 * 8)), token_bytes_);
+    }
+    for (; common < limit; ++common) {
+      const std::uint8_t different = text_.bytes[a + common] ^ text_.bytes[b + common];
+      if (different) return SuffixBits::shared(common, different, token_bytes_);
+    }
+    return SuffixBits::shared(common, 0, token_bytes_);
+  };
+  std::size_t starts[kPrefetchDistance + 1], before = begin ? offset(begin - 1) : 0;
+  for (std::size_t rank = begin; rank < end + kPrefetchDistance; ++rank) {
+    if (rank < end) {
+      const std::size_t start = starts[rank % (kPrefetchDistance + 1)] = offset(rank);
+      prefetch(text_.bytes + start);
+    }
+    if (rank < begin + kPrefetchDistance) continue;
+    const std::size_t behind = rank - kPrefetchDistance, start = starts[behind % (kPrefetchDistance + 1)];
+    *out++ = behind ? std::uint8_t(std::min(SuffixBits::kClip, shared(before, start))) : 0;
+    before = start;
+  }
+}
+
+std::size_t SuffixTable::match(const Query& query) const {
+  const RankRange range = find(query);
+  if (range.begin < range.end) return query.size;
+  std::size_t longest = 0;
+  for (std::size_t rank = range.begin - (range.begin > 0); rank <= range.begin && rank < num_tokens_; ++rank) {
+    std::size_t common = 0;
+    text_.compare(offset(rank), query, common);
+    longest = std::max(longest, common);
+  }
+  return longest;
+}
+
+Bounds SuffixTable::narrow_by_keys(Bounds bounds, const Query& query) const {
+  constexpr std::size_t page = TopLevel::kPage;
+  const QueryBits bits(query, token_bytes_);
+  if (bounds.joint && bounds.begin_to - bounds.begin_from > kSearchedKeys) {
+    const std::size_t from = (bounds.begin_from + page - 1) / page, to = (bounds.begin_to + page - 1) / page;
+    if (to - from <= kSearchedPages) bounds = search_keys(page_keys_.pages(), from, to, page, bounds, query, bits);
+  }
+  const std::uint8_t* const keys = page_keys_.suffixes();
+  if (bounds.joint && bounds.begin_from < bounds.begin_to &&
+      bounds.begin_to - bounds.begin_from <= kSearchedKeys) {
+    return search_keys(keys, bounds.begin_from, bounds.begin_to, 1, bounds, query, bits);
+  }
+  if (bounds.joint || bounds.begin_to >= bounds.end_from) return bounds;
+  // The suffixes at begin_to and before end_from match, so what they share with others tells which of those do.
+  const std::size_t shared = std::min(bits.size(), SuffixBits::kClip);
+  const bool exact = bits.size() <= SuffixBits::kClip;
+  if (exact || bounds.begin_to - bounds.begin_from <= kSearchedKeys) {
+    bounds.begin_from = PageKeys::run_begin(keys, bounds.begin_from, bounds.begin_to, shared);
+    if (exact) bounds.begin_to = bounds.begin_from;
+  }
+  if (exact || bounds.end_to - bounds.end_from <= kSearchedKeys) {
+    bounds.end_to = PageKeys::run_end(keys, bounds.end_from - 1, bounds.end_to, shared);
+    if (exact) bounds.end_from = bounds.end_to;
+  }
+  return bounds;
+}
+
+/// Narrows bounds by the keys of every `step`-th suffix, numbers [from, to), and the text of one of them.
+Bounds SuffixTable::search_keys(const std::uint8_t* keys, std::size_t from, std::size_t to, std::size_t step,
+                                const Bounds& bounds, const Query& query, const QueryBits& bits) const {
+  const std::size_t found = PageKeys::candidate(keys, from, to, bits);
+  const std::size_t start = offset(found * step);
+  std::size_t common = bounds.common;
+  const int order = text_.compare(start, query, common);
+  std::size_t shared = bits.size();
+  if (order != 0) {
+    const bool ends = start + common >= text_.size;
+    shared = SuffixBits::shared(common, ends ? 0 : text_.bytes[start + common] ^ query.bytes[common], token_bytes_);
+  }
+  // The ranks at and right behind the suffixes of numbers in [from, to]; outside of them the bounds are what they were.
+  const auto behind = [&](std::size_t number) { return number > from ? (number - 1) * step + 1 : bounds.begin_from; };
+  const auto at = [&](std::size_t number) { return number < to ? number * step : bounds.begin_to; };
+  const bool exact = shared < SuffixBits::kClip || (order == 0 && shared == SuffixBits::kClip);
+  if (exact && order != 0) {
+    // Those that share more with the one that was read part from the query where it does.
+    const std::size_t place = order > 0 ? PageKeys::run_begin(keys, from, found, shared + 1)
+                                        : PageKeys::run_end(keys, found, to, shared + 1);
+    return {behind(place), at(place), behind(place), at(place), true, bounds.common};
+  }
+  shared = std::min(shared, SuffixBits::kClip);
+  const std::size_t first = PageKeys::run_begin(keys, from, found, shared);
+  const std::size_t end = PageKeys::run_end(keys, found, to, shared);
+  if (exact) return {behind(first), first * step, (end - 1) * step + 1, at(end), false, bounds.common};
+  // All that share as much as a key can say are left.
+  if (order == 0) return {behind(first), found * step, found * step + 1, at(end), false, bounds.common};
+  if (order < 0) return {found * step + 1, at(end), found * step + 1, at(end), true, bounds.common};
+  return {behind(first), found * step, behind(first), found * step, true, bounds.common};
+}
+
 // ------------------------------------------------------------------------------------ what follows
 
 std::int64_t SuffixTable::token_at(std::size_t start, std::size_t depth) const {
@@ -337,6 +471,10 @@ std::int64_t SuffixTable::token_at(std::size_t start, std::size_t depth) const {
 
 void SuffixTable::next_tokens(RankRange range, std::size_t depth, std::vector<NextToken>& out) const {
   if (range.begin == range.end) return;
+  if (page_keys_ && depth < SuffixBits::kClip) {
+    const std::size_t bits = SuffixBits::of_tokens((depth + 1) * token_bytes_, token_bytes_);
+    if (bits <= SuffixBits::kClip) return next_tokens_by_keys(range, depth, bits, out);
+  }
   // Suffixes known to have one token at this depth, in order; between two runs there may be others.
   struct Run {
     std::int64_t token;
@@ -390,6 +528,28 @@ void SuffixTable::next_tokens(RankRange range, std::size_t depth, std::vector<Ne
     }
   }
   for (const Run& run : runs) out.push_back({run.token, std::int64_t(run.last - run.first + 1)});
+}
+
+/// Where two suffixes share fewer `bits` than there are up to the end of their next token, another token begins.
+void SuffixTable::next_tokens_by_keys(RankRange range, std::size_t depth, std::size_t bits,
+                                      std::vector<NextToken>& out) const {
+  std::vector<std::size_t> firsts, starts;
+  for (std::size_t rank = range.begin; rank < range.end;) {
+    firsts.push_back(rank);
+    rank = PageKeys::run_end(page_keys_.suffixes(), rank, range.end, bits);
+  }
+  const std::size_t count = firsts.size(), at = depth * token_bytes_;
+  for (std::size_t i = 0; i < count + 2 * kPrefetchDistance; ++i) {
+    if (i < count) prefetch_entry(firsts[i]);
+    if (i >= kPrefetchDistance && i - kPrefetchDistance < count) {
+      starts.push_back(offset(firsts[i - kPrefetchDistance]));
+      prefetch(text_.bytes + std::min(text_.size - 1, starts.back() + at));
+    }
+    if (i < 2 * kPrefetchDistance) continue;
+    const std::size_t run = i - 2 * kPrefetchDistance;
+    const std::size_t end = run + 1 < count ? firsts[run + 1] : range.end;
+    out.push_back({token_at(starts[run], depth), std::int64_t(end - firsts[run])});
+  }
 }
 
 void SuffixTable::positions(RankRange range, std::int64_t* out) const {

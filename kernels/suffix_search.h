@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "suffix_pages.h"
 #include "suffix_text.h"
 #include "suffix_top.h"
 
@@ -50,6 +51,15 @@ class SuffixTable {
   /// Takes a top level made before. Throws CorruptTable for one that cannot be of this table.
   void set_top(std::vector<std::uint64_t> starts, std::vector<std::uint64_t> keys);
 
+  /// Takes a file of page keys, borrowed, which spares a search most of its reads. Throws CorruptTable for one that
+  /// cannot be of this table.
+  void set_page_keys(const std::uint8_t* bytes, std::size_t size);
+  /// For files that are not in memory: a single search waits for each suffix before it tries the next one, and with
+  /// page keys batches search query by query.
+  void read_few() { reads_few_ = true; }
+  /// Writes the page keys of suffixes [begin, end): the bits that each shares with the one before it.
+  void shared_bits(std::size_t begin, std::size_t end, std::uint8_t* out) const;
+
   /// The suffixes that begin with `query`; all of them for an empty one.
   RankRange find(const Query& query) const;
   /// The same among the suffixes of `range`, which all share its first `common` bytes.
@@ -62,7 +72,8 @@ class SuffixTable {
   void occur_many(const Query* queries, std::size_t count, bool* out) const;
 
   /// Appends the distinct tokens at `depth` tokens into the suffixes of `range`, in byte order, each with its count.
-  /// Exact where all suffixes of the range agree before that depth. Reads about 2 log2(range) suffixes for each.
+  /// Exact where all suffixes of the range agree before that depth. Reads about 2 log2(range) suffixes for each, and
+  /// with page keys one.
   void next_tokens(RankRange range, std::size_t depth, std::vector<NextToken>& out) const;
 
   /// Writes where the suffixes of `range` start, in rank order.
@@ -73,8 +84,13 @@ class SuffixTable {
   void interleave(const Query* queries, std::size_t count, Search& search) const;
   Bounds narrow(const Query& query) const;
   RankRange find_between(Bounds bounds, const Query& query) const;
+  std::size_t match(const Query& query) const;
+  Bounds narrow_by_keys(Bounds bounds, const Query& query) const;
+  Bounds search_keys(const std::uint8_t* keys, std::size_t from, std::size_t to, std::size_t step, const Bounds& bounds,
+                     const Query& query, const QueryBits& bits) const;
   std::size_t offset(std::size_t rank) const;
   void prefetch_entry(std::size_t rank) const { prefetch(table_ + rank * offset_bytes_); }
+  void next_tokens_by_keys(RankRange range, std::size_t depth, std::size_t bits, std::vector<NextToken>& out) const;
   std::int64_t token_at(std::size_t offset, std::size_t depth) const;
 
   Text text_;
@@ -84,6 +100,8 @@ class SuffixTable {
   std::size_t offset_bytes_;
   std::string label_;
   TopLevel top_;
+  PageKeys page_keys_;
+  bool reads_few_ = false;
 };
 
 }  // namespace lodex

@@ -89,6 +89,10 @@ class ServeSettings(BaseSettings):
     verify: Literal["light", "on-read"] = Field(
         default="light", description="which files are checked whole before they are read: small ones, or all (on-read)"
     )
+    advise: Literal["normal", "random", "sequential", "willneed"] = Field(
+        default="normal",
+        description="how token streams and suffix tables are read from disk: random for those larger than memory",
+    )
     workers: PositiveInt = Field(
         default_factory=lambda: max(2, os.cpu_count() or 1), description="threads for index look-ups"
     )

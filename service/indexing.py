@@ -79,16 +79,18 @@ def build_suffix_index(
     name: str = "suffix",
     progress: Progress | None = None,
     *,
+    page_keys: bool = False,
     workers: int = 1,
     report: JobReport | None = None,
     memory_bytes: int | None = None,
 ) -> Snapshot:
     """Encode every document as tokens, and sort the suffixes; the stream is called after the tokenizer.
 
-    Each process sorts within `memory_bytes`, see `SuffixBuilder`; ResourceExhaustedError where it cannot.
+    With `page_keys` searches of files that are not in memory read few pages. Each process sorts within `memory_bytes`,
+    see `SuffixBuilder`; ResourceExhaustedError where it cannot.
     """
     loaded = Tokenizer.load(tokenizer)
-    suffixes = SuffixBuilder(loaded.name, memory_bytes=memory_bytes)
+    suffixes = SuffixBuilder(loaded.name, page_keys=page_keys, memory_bytes=memory_bytes)
     builders: dict[str, Builder] = {loaded.name: TokensBuilder(loaded), name: suffixes}
     build_with(store, builders, progress, workers=workers, report=report)
     return store.snapshot()
@@ -231,7 +233,7 @@ def _builder_of(
     if entry.kind == "tokens":
         return TokensBuilder(_tokenizer_of(store, snapshot, name))
     if entry.kind == "suffix":
-        return SuffixBuilder(config["stream"])
+        return SuffixBuilder.of(config)
     if entry.kind == "knn":
         from lodex.lm.states import KeyMaker
 

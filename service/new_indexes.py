@@ -108,13 +108,15 @@ class IndexMaker:
 
     def _suffix(self, fields: _Fields, name: str) -> dict[str, Builder]:
         stream = fields.text("stream", "")
+        page_keys = fields.flag("page_keys")
         if stream:
             every = index_builders(self._store, self._models, self._language_models)
             if stream not in every:
                 raise InvalidArgumentError(f"stream {stream!r} is no index of the store", "config_json")
-            return {stream: every[stream], name: SuffixBuilder(stream)}
+            return {stream: every[stream], name: SuffixBuilder(stream, page_keys=page_keys)}
         tokenizer = _packaged_tokenizer(fields)
-        return {tokenizer.name: TokensBuilder(tokenizer), name: SuffixBuilder(tokenizer.name)}
+        suffix = SuffixBuilder(tokenizer.name, page_keys=page_keys)
+        return {tokenizer.name: TokensBuilder(tokenizer), name: suffix}
 
     def _dense(self, fields: _Fields, name: str) -> dict[str, Builder]:
         chunking, ivf_from = fields.text("chunking", DEFAULT_CHUNKING), fields.number("ivf_from", IVF_FROM)
@@ -149,6 +151,12 @@ class _Fields:
         value = self._left.pop(name, default)
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             raise InvalidArgumentError(f"{name} is {value!r}, expected a whole number", f"config_json.{name}")
+        return value
+
+    def flag(self, name: str) -> bool:
+        value = self._left.pop(name, False)
+        if not isinstance(value, bool):
+            raise InvalidArgumentError(f"{name} is {value!r}, expected true or false", f"config_json.{name}")
         return value
 
     def require_none_left(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -144,10 +145,11 @@ def serve_stores(
     settings = load_settings({**flags, "stores": _named(stores) or None})
     if not settings.stores and settings.store_root is None:
         raise InvalidArgumentError("nothing to serve: name a store, as NAME=FOLDER", "stores")
-    catalog = Catalog({name: Store.open(path, verify=settings.verify) for name, path in settings.stores.items()})
+    open_store = partial(Store.open, verify=settings.verify, advise=settings.advise)
+    catalog = Catalog({name: open_store(path) for name, path in settings.stores.items()})
     if settings.store_root is not None:
         for name, path in StoreRoot(settings.store_root).stores():
-            catalog.add(name, Store.open(path, verify=settings.verify))
+            catalog.add(name, open_store(path))
     models = Models(settings.models, settings.model)
     language_models = LanguageModels(settings.language_models, settings.language_model)
     rerankers = Rerankers(settings.rerankers, settings.reranker)

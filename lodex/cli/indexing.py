@@ -87,6 +87,9 @@ def suffix(
     tokenizer: TokenizerOption = "",
     name: NameOption = "suffix",
     memory: MemoryOption = None,
+    page_keys: Annotated[
+        bool, typer.Option("--page-keys", help="Also write keys by which searches of cold files read few pages.")
+    ] = False,
     workers: WorkersOption = None,
     as_json: JsonFlag = False,
     log_json: LogJsonFlag = False,
@@ -107,6 +110,7 @@ def suffix(
             tokenizer or DEFAULT_TOKENIZER,
             name,
             progress,
+            page_keys=page_keys,
             workers=workers_of(workers),
             report=report,
             memory_bytes=limit,

@@ -37,6 +37,10 @@ def serve(
     verify: Annotated[
         str | None, typer.Option(help="light, or on-read: check every file whole before its first byte is read.")
     ] = None,
+    advise: Annotated[
+        str | None,
+        typer.Option(help="How mapped files are read: normal, random (larger than memory), sequential, willneed."),
+    ] = None,
     read_only: Annotated[bool | None, typer.Option("--read-only", help="Refuse every write.")] = None,
     store_root: Annotated[
         Path | None, typer.Option(help="Folder whose stores are served, in which clients may create and delete stores.")
@@ -66,6 +70,7 @@ def serve(
         "insecure": insecure,
         "load_models": load_models,
         "verify": verify,
+        "advise": advise,
         "read_only": read_only,
         "store_root": store_root,
         "import_roots": tuple(import_root) if import_root else None,

@@ -276,6 +276,7 @@ def test_an_index_is_built_beside_the_others(client: Client, store: Store) -> No
         ("180w", "passages", {"colour": "red"}, "config_json"),
         ("new", "suffix", {"tokenizer": "/etc/passwd"}, "config_json.tokenizer"),
         ("new", "suffix", {"stream": "nothing"}, "config_json"),
+        ("new", "suffix", {"page_keys": "yes"}, "config_json.page_keys"),
         ("new", "dense", {"ivf_from": "many"}, "config_json.ivf_from"),
     ],
 )

@@ -71,6 +71,16 @@ def test_people_read_what_the_tasks_cost(
     assert [line.split(",")[0] for line in kinds] == ["tokens: 2 tasks", "suffix: 2 tasks"]
 
 
+def test_page_keys_are_written_on_request(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every part has them, also those that an update builds later."""
+    assert run(monkeypatch, "suffix", path, "--page-keys") == 0
+    Store.open(path).add([Document("c", "red fish blue fish")])
+    assert run(monkeypatch, "update", path) == 0
+    parts = [part for _, part in Store.open(path).snapshot().parts("suffix")]
+    assert len(parts) == 3
+    assert all(part is not None and part.file("pages.0").stat().st_size > 512 for part in parts)
+
+
 def test_a_wrong_log_setting_is_named(
     path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
