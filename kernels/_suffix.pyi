@@ -120,12 +120,10 @@ class Corpus:
     ) -> tuple[Int64s, Int64s]:
         """From each token the length of the longest run that occurs `min_support` times, and its occurrences.
 
-        0 and 0 where not even the token does. Two arrays (tokens,). `check` is called every 20 ms or more, and may raise.
+        0 and 0 where not even the token does. Two arrays (tokens,). `check` is called now and then, and may raise.
         """
 
-    def match_lengths(
-        self, tokens: Query, min_support: int = 1, check: Callable[[], object] | None = None
-    ) -> Int64s:
+    def match_lengths(self, tokens: Query, min_support: int = 1, check: Callable[[], object] | None = None) -> Int64s:
         """The lengths of `longest_matches` alone, in half the time."""
 
     def score(
@@ -137,7 +135,7 @@ class Corpus:
     ) -> tuple[Int64s, Int64s, Int64s]:
         """For each token what `infgram_prob` says of it after all that stand before it: three arrays (tokens,).
 
-        `check` is called every 20 ms or more, and may raise.
+        `check` is called now and then, and may
         """
 
     def count_many(self, queries: Tokens, offsets: Int64s) -> Int64s:

@@ -163,12 +163,12 @@ class PySuffixTable {
 /// What a long sweep calls now and then, without the GIL; it raises what a Python function raises.
 Poll poll_of(const nb::object& check) {
   if (check.is_none()) return [] {};
-  return [check = check.ptr(), last = std::chrono::steady_clock::now()]() mutable {
+  return [function = nb::handle(check), last = std::chrono::steady_clock::now()]() mutable {
     const auto now = std::chrono::steady_clock::now();
     if (now - last < std::chrono::milliseconds(20)) return;
     last = now;
     const nb::gil_scoped_acquire locked;
-    nb::handle(check)();
+    function();
   };
 }
 

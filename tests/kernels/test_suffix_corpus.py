@@ -1,5 +1,6 @@
 """A corpus of suffix tables: the twin over random and hard texts, signed tables, and input that is none."""
 
+import time
 from collections.abc import Sequence
 from itertools import product
 from typing import Any
@@ -163,6 +164,40 @@ def table_bytes(tokens: Tokens) -> npt.NDArray[np.uint8]:
     return encode_offsets(suffix_array(tokens), tokens.itemsize, offset_width(tokens.nbytes))
 
 
+@pytest.mark.parametrize("support", [1, 2])
+def test_long_matches_are_found_by_few_searches(support: int) -> None:
+    """A text that stands in the corpus takes no more for each token when it is longer, whatever is subtracted."""
+    rng = np.random.default_rng(3)
+    document = rng.integers(0, 5_000, 300_000).astype(np.uint16)
+    other = as_tokens([-1, *range(99)], np.uint16)
+    streams = [np.concatenate([as_tokens([-1], np.uint16), document])] * support + [other]
+    corpus = Corpus([*map(table_of, streams), table_of(other)], [1] * len(streams) + [-1])
+
+    def in_time() -> None:
+        # Reading every run to its end would take minutes.
+        assert time.process_time() < deadline, "the sweep is not linear"
+
+    deadline = time.process_time() + 30
+    lengths, prompts, counts = corpus.score(document, support, check=in_time)
+    assert lengths.tolist() == list(range(len(document)))
+    assert (prompts[100:] == support).all()
+    assert (counts[100:] == support).all()
+    assert corpus.match_lengths(document, support, in_time)[1000] == len(document) - 1000
+
+
+def test_a_sweep_can_be_ended() -> None:
+    """What `check` raises ends a sweep and is raised by it."""
+    text = np.full(40_000, 7, np.uint16)
+    corpus = Corpus([table_of(text[:20_000])], [1])
+
+    def give_up() -> None:
+        raise TimeoutError("that is enough")
+
+    for sweep in (corpus.score, corpus.longest_matches, corpus.match_lengths):
+        with pytest.raises(TimeoutError, match="enough"):
+            sweep(text, check=give_up)
+
+
 # ------------------------------------------------------------------------------------------ hostile input
 
 
@@ -186,6 +221,22 @@ def test_what_is_no_list_of_tokens_is_refused(query: Any, error: type[Exception]
         corpus.infgram_prob([1], query)
 
 
+def test_a_list_that_changes_while_it_is_read_is_read_once() -> None:
+    """Items may run code that empties the list they are in; what counts is the list as it was given."""
+
+    class Emptying:
+        def __init__(self, items: list[Any]) -> None:
+            self.items = items
+
+        def __index__(self) -> int:
+            self.items.clear()
+            return 1
+
+    items: list[Any] = []
+    items += [Emptying(items), 2, 3]
+    assert Corpus([table_of(as_tokens([1, 2, 3], np.uint16))], [1]).count(items) == 1
+
+
 def test_queries_may_be_any_array_of_integers() -> None:
     """Lists, tuples, ranges and arrays of any integer type and stride are one query."""
     corpus = Corpus([table_of(as_tokens([1, 2, 3, 1, 2], np.uint16))], [1])
@@ -201,6 +252,8 @@ def test_tables_that_do_not_go_together_are_refused() -> None:
     for tables, signs in [([], []), ([narrow], [2]), ([narrow], []), ([narrow, wide], [1, 1])]:
         with pytest.raises(ValueError, match=r"corpus|signs|dtype"):
             Corpus(tables, signs)
+    with pytest.raises(TypeError, match="SuffixTables"):
+        Corpus([None], [1])  # type: ignore[list-item]
     with pytest.raises(ValueError, match="closed"):
         Corpus([wide, wide], [1, -1], closed=False)
 
