@@ -16,6 +16,7 @@ from suffix_bench import pages
 from suffix_bench.queries import arguments
 
 from lodex.kernels._suffix import Corpus, SuffixTable
+from lodex.kernels.suffix_pages import page_key_blocks
 
 PEER, LODEX = "infini-gram", "lodex"
 EOS = 0xFFFE  # what both engines call the separator; no token of the corpus
@@ -24,12 +25,13 @@ _METHODS = {"ntd": "ntd", "creativity": "creativity", "trace": "attribute", "fin
 _LONGEST_ANSWER = 200
 
 
-def open_engine(name: str, folder: Path, in_memory: bool = False) -> Any:
+def open_engine(name: str, folder: Path, in_memory: bool = False, advise: str | None = None) -> Any:
     """An engine on an index folder, mapped or read into memory; infini-gram without prefetching: its fastest."""
     if name == LODEX:
         from lodex.index.infini_gram import InfiniGramEngine
 
-        return InfiniGramEngine(folder, eos_token_id=EOS, load_to_ram=in_memory)
+        how = {} if advise is None else {"advise": advise}
+        return InfiniGramEngine(folder, eos_token_id=EOS, load_to_ram=in_memory, **how)
     from infini_gram.engine import InfiniGramEngine as PeerEngine
 
     depths = dict.fromkeys(("ds_prefetch_depth", "sa_prefetch_depth", "od_prefetch_depth"), 0)
@@ -108,15 +110,11 @@ def score(name: str, folder: str, documents: str, in_memory: bool = False) -> di
 
 def cold(name: str, folder: str, queries: str, kind: str, number: int) -> dict[str, Any]:
     """Pages read by each query when no page of the index is in memory."""
-    return _cold(_method(open_engine(name, Path(folder)), kind), [Path(folder)], queries, kind, number)
+    return _cold(_method(open_engine(name, Path(folder), advise="random"), kind), [Path(folder)], queries, kind, number)
 
 
 def cold_with_keys(folder: str, keys: str, queries: str, kind: str, number: int) -> dict[str, Any]:
-    """The same for Lodex with its keys of pages on disk, and what they take; `skipped` where there are none."""
-    try:
-        from lodex.kernels.suffix_pages import page_key_blocks
-    except ModuleNotFoundError:
-        return {"skipped": "this build has no page keys"}
+    """The same for Lodex with its keys of pages on disk, and what they take."""
     stream = np.memmap(Path(folder, "tokenized.0"), np.uint16, "r")
     table = np.memmap(Path(folder, "table.0"), np.uint8, "r")
     plain = SuffixTable(stream, table)
@@ -125,7 +123,7 @@ def cold_with_keys(folder: str, keys: str, queries: str, kind: str, number: int)
         for block in page_key_blocks(plain, stream.itemsize):
             file.write(block.tobytes())
     mapped = np.memmap(keys, np.uint8, "r")
-    corpus = Corpus([SuffixTable(stream, table, "table", plain.top, mapped)], [1], False)
+    corpus = Corpus([SuffixTable(stream, table, "table", plain.top, mapped, few_reads=True)], [1], False)
     found = _cold(getattr(corpus, kind.rpartition("_")[0]), [Path(folder), Path(keys).parent], queries, kind, number)
     return found | {"key_bytes": len(mapped)}
 
