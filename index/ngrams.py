@@ -23,6 +23,7 @@ from lodex.index.document_search import Listing
 from lodex.index.longest_suffixes import longest_suffixes, require_support
 from lodex.index.ngram_queries import Ngram, Vocabulary, literals, pack, require, without_beginnings, without_endings
 from lodex.index.occurrences import OccurrenceReader, Place
+from lodex.index.pacing import Check
 from lodex.index.ranks import find_ranks, locate_rank
 from lodex.index.snapshot import Snapshot
 from lodex.index.suffix import SuffixBuilder, corpus_of, suffix_parts
@@ -59,7 +60,8 @@ class NgramIndex:
     between threads.
 
     The ∞-gram takes the longest suffix of a prompt that occurs at least `min_support` times, of at most
-    `max_suffix_length` tokens: a prompt is then read as if it were its last so many tokens.
+    `max_suffix_length` tokens: a prompt is then read as if it were its last so many tokens. What reads whole texts
+    calls `check` now and then, which may raise to end it.
     """
 
     def __init__(self, snapshot: Snapshot, name: str = "suffix") -> None:
@@ -73,6 +75,8 @@ class NgramIndex:
         self.stream_name: str = entry.config["stream"]
         self._parts = tuple(suffix_parts(snapshot, name, self.stream_name))
         self.segments_ok, self.segments_total = len(self._parts), len(snapshot.segments)
+        if not self.segments_total:
+            raise FailedPreconditionError(f"the store has no documents in version {snapshot.version}")
         if not self._parts:
             raise FailedPreconditionError(
                 f"index {name!r} has no segment yet in version {snapshot.version}; run: lodex index update STORE"
@@ -157,7 +161,12 @@ class NgramIndex:
         return distributions(self._corpus, self.vocabulary, groups, [max(map(len, g)) for g in groups], top_k)
 
     def infgram_score(
-        self, texts: Sequence[TokenQuery], *, min_support: int = 1, max_suffix_length: int | None = None
+        self,
+        texts: Sequence[TokenQuery],
+        *,
+        min_support: int = 1,
+        max_suffix_length: int | None = None,
+        check: Check | None = None,
     ) -> list[InfgramScores]:
         """The ∞-gram log-probability of every token of each text, which is a document of its own.
 
@@ -167,14 +176,20 @@ class NgramIndex:
         for i, text in enumerate(texts):
             ids, _ = self._text(text, f"texts[{i}]")
             lengths, wholes, parts = self.infgram_counts(
-                text, min_support=min_support, max_suffix_length=max_suffix_length, field=f"texts[{i}]"
+                text, min_support=min_support, max_suffix_length=max_suffix_length, check=check, field=f"texts[{i}]"
             )
             with np.errstate(divide="ignore"):
                 scores.append(InfgramScores(ids, np.log(parts / np.maximum(wholes, 1)), lengths, wholes))
         return scores
 
     def infgram_counts(
-        self, text: TokenQuery, *, min_support: int = 1, max_suffix_length: int | None = None, field: str = "text"
+        self,
+        text: TokenQuery,
+        *,
+        min_support: int = 1,
+        max_suffix_length: int | None = None,
+        check: Check | None = None,
+        field: str = "text",
     ) -> tuple[Int64s, Int64s, Int64s]:
         """What `infgram_score` rests on, of one text: suffix lengths, their occurrences, those that the token follows.
 
@@ -183,15 +198,15 @@ class NgramIndex:
         require_support(min_support, max_suffix_length)
         _, tokens = self._text(text, field)
         document = np.concatenate([np.array([self.vocabulary.separator], tokens.dtype), tokens])
-        lengths, wholes, parts = self._corpus.score(document, min_support, max_suffix_length)
+        lengths, wholes, parts = self._corpus.score(document, min_support, max_suffix_length, check)
         return lengths[1:], wholes[1:], parts[1:]
 
-    def longest_matches(self, texts: Sequence[TokenQuery]) -> list[LongestMatches]:
+    def longest_matches(self, texts: Sequence[TokenQuery], *, check: Check | None = None) -> list[LongestMatches]:
         """From each token of each text the longest run that occurs, and its occurrences."""
         answers = []
         for i, text in enumerate(texts):
             ids, tokens = self._text(text, f"texts[{i}]")
-            answers.append(LongestMatches(ids, *self._corpus.longest_matches(tokens)))
+            answers.append(LongestMatches(ids, *self._corpus.longest_matches(tokens, 1, check)))
         return answers
 
     # ------------------------------------------------------------------------------------ documents
@@ -276,6 +291,7 @@ class NgramIndex:
         is_word_start: Mask | None = None,
         where: Filter | None = None,
         strings: Sequence[str | None] | None = None,
+        check: Check | None = None,
     ) -> list[Trace]:
         """The maximal spans of each text that stand in the corpus, in its order, with documents that hold them.
 
@@ -292,7 +308,7 @@ class NgramIndex:
         rules.require(self.vocabulary.size)
         encoded = [self._text(text, f"texts[{i}]") for i, text in enumerate(texts)]
         return [
-            self._tracer.trace(ids, tokens, rules, context_tokens, None if strings is None else strings[i])
+            self._tracer.trace(ids, tokens, rules, context_tokens, None if strings is None else strings[i], check)
             for i, (ids, tokens) in enumerate(encoded)
         ]
 

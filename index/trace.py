@@ -17,6 +17,7 @@ import numpy.typing as npt
 from lodex.filters import Filter
 from lodex.index.ngram_queries import pack, require
 from lodex.index.occurrences import Place
+from lodex.index.pacing import Check
 from lodex.index.places import passing_rows
 from lodex.index.suffix import RankRuns, SuffixSegment, spread
 from lodex.index.tokenizer import TokenIds, Tokenizer
@@ -85,13 +86,15 @@ class Spans:
         return Spans(self.begins[chosen], self.ends[chosen], self.counts[chosen], self.log_probabilities[chosen])
 
 
-def find_spans(corpus: Corpus, tokens: TokenIds, unigrams: Floats, separator: int, rules: SpanRules) -> Spans:
+def find_spans(
+    corpus: Corpus, tokens: TokenIds, unigrams: Floats, separator: int, rules: SpanRules, check: Check | None = None
+) -> Spans:
     """The spans of a text (n,) that the rules keep.
 
     `unigrams` (vocabulary,) is the log-probability of each token.
     """
     # The matches themselves are not counted, which would take as long again: spans are few.
-    begins, ends = _maximal(tokens, corpus.match_lengths(tokens), separator, rules)
+    begins, ends = _maximal(tokens, corpus.match_lengths(tokens, 1, check), separator, rules)
     sizes = ends - begins
     offsets = np.zeros(len(begins) + 1, np.int64)
     np.cumsum(sizes, out=offsets[1:])

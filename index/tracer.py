@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from lodex.index.ngram_queries import Vocabulary, pack, require
 from lodex.index.occurrences import OccurrenceReader
+from lodex.index.pacing import Check
 from lodex.index.suffix import SuffixSegment
 from lodex.index.tokenizer import TokenIds, Tokenizer
 from lodex.index.trace import SpanRules, Spans, find_spans, span_places
@@ -41,9 +42,17 @@ class Tracer:
         with np.errstate(divide="ignore"):
             self._unigrams = np.asarray(np.log(counts / max(len(corpus), 1)), np.float64)
 
-    def trace(self, ids: Int64s, tokens: TokenIds, rules: SpanRules, context_tokens: int, string: str | None) -> Trace:
+    def trace(
+        self,
+        ids: Int64s,
+        tokens: TokenIds,
+        rules: SpanRules,
+        context_tokens: int,
+        string: str | None,
+        check: Check | None = None,
+    ) -> Trace:
         """The spans of a text, given as callers and as streams write it and, where that is known, as a string."""
-        spans = find_spans(self._corpus, tokens, self._unigrams, self._separator, rules)
+        spans = find_spans(self._corpus, tokens, self._unigrams, self._separator, rules, check)
         documents = [
             tuple(self._reader.read(place, context_tokens) for place in places)
             for places in span_places(self._parts, tokens, spans, rules)

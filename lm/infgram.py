@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lodex.index.ngrams import NgramIndex
+from lodex.index.pacing import Check
 from lodex.types import TokenDistribution
 
 Ids = npt.NDArray[np.int64]
@@ -50,10 +51,10 @@ def next_distribution(index: NgramIndex, ids: Sequence[int]) -> TokenDistributio
         longest *= _GROWTH
 
 
-def score_continuations(index: NgramIndex, ids: Sequence[int]) -> Continuations:
+def score_continuations(index: NgramIndex, ids: Sequence[int], check: Check | None = None) -> Continuations:
     """What `next_distribution` gives each token of a document after those before it, in one sweep over it."""
     document = _document(index, ids)
-    lengths, wholes, parts = index.infgram_counts(ids)
+    lengths, wholes, parts = index.infgram_counts(ids, check=check)
     is_single = (wholes == 1) | ((wholes > 0) & (wholes == parts))
     # A token that came is the only one or not by its count; where it never came, the others must be looked at.
     unseen = np.flatnonzero((wholes > 1) & (parts == 0))

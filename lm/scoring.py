@@ -162,7 +162,7 @@ def _score_knn(
 
 def _score_infgram(part: InfgramPart, ids: Sequence[int], check: Check) -> ComponentScores:
     check()
-    found = score_continuations(part.index, ids)
+    found = score_continuations(part.index, ids, check)
     weights = np.where(found.is_single, part.weight_of(True), part.weight_of(False))
     with np.errstate(divide="ignore"):
         said = np.log(found.probabilities)

@@ -57,11 +57,11 @@ def read_search(
 
 
 def _split(word: str, text: str) -> list[str]:
-    """The parts between a word in capitals that stands alone. One space on each side of it goes with it."""
-    return re.split(rf"(?:^|(?<=\s)|\s){word}(?:\s|$)", text)
+    """The parts between a word in capitals that stands alone, without white space at their ends."""
+    return [part.strip() for part in re.split(rf"(?<!\S){word}(?!\S)", text)]
 
 
 def _term(term: str, tokens: bool, field: str, text: str) -> NgramQuery:
-    if not term.strip():
+    if not term:
         raise InvalidArgumentError(f"an n-gram is missing beside an AND or OR of {text!r}", field)
     return read_query(term, tokens, field)

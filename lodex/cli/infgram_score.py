@@ -91,8 +91,9 @@ def _bits_per_byte(scores: InfgramScores, text_bytes: int) -> str:
         return f"no text  ({size})"
     is_given = np.isfinite(scores.log_probabilities)
     # From 0.0, so that a certain text does not have -0 bits.
-    bits = (0.0 - float(scores.log_probabilities[is_given].sum())) / math.log(2) / text_bytes
+    bits = (0.0 - float(scores.log_probabilities[is_given].sum())) / math.log(2)
     if is_given.all():
-        return f"{bits:.4f} bits per byte  ({size})"
+        return f"{bits / text_bytes:.4f} bits per byte  ({size})"
     ruled_out = plural(int((~is_given).sum()), "token")
-    return f"infinite bits per byte: {ruled_out} never came so; {bits:.4f} for all others  ({size})"
+    others = f"; the others take {bits:.1f} bits" if is_given.any() else ""
+    return f"infinite bits per byte: {ruled_out} never came so{others}  ({size})"

@@ -82,7 +82,9 @@ class NgramTextsHandler:
         reply = ngram_pb2.InfgramScoreResponse()
 
         def answer(index: NgramIndex, text: _Text, result: ngram_pb2.InfgramScoreResult) -> None:
-            (found,) = index.infgram_score([text.ids], min_support=min_support, max_suffix_length=max_suffix_length)
+            (found,) = index.infgram_score(
+                [text.ids], min_support=min_support, max_suffix_length=max_suffix_length, check=call.check
+            )
             results.write_scores(found, result)
 
         return self._read(request, reply, call, answer)
@@ -94,7 +96,7 @@ class NgramTextsHandler:
         reply = ngram_pb2.LongestMatchesResponse()
 
         def answer(index: NgramIndex, text: _Text, result: ngram_pb2.LongestMatchesResult) -> None:
-            (found,) = index.longest_matches([text.ids])
+            (found,) = index.longest_matches([text.ids], check=call.check)
             results.write_longest_matches(found, result)
 
         return self._read(request, reply, call, answer)
@@ -118,6 +120,7 @@ class NgramTextsHandler:
                 delimiters=_delimiter_tokens(index.tokenizer, delimiters),
                 is_word_start=starts,
                 strings=[text.written],
+                check=call.check,
                 **options,
             )
             results.write_trace(found, result)

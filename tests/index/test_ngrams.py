@@ -500,5 +500,5 @@ def test_what_is_no_suffix_index_is_refused(tmp_path: Path) -> None:
         NgramIndex(snapshot, "other")
     with pytest.raises(InvalidArgumentError, match="tokens"):
         NgramIndex(snapshot, "stream")
-    with pytest.raises(FailedPreconditionError, match="no segment"):
+    with pytest.raises(FailedPreconditionError, match="no documents"):
         NgramIndex(snapshot)

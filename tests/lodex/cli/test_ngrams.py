@@ -49,12 +49,12 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("a OR b AND c OR d AND e", (("a", "b"), ("c", "d"), ("e",))),
         ("ORDER AND a BAND and or", (("ORDER",), ("a BAND and or",))),
         ("a b", (("a b",),)),
-        ("a AND  b", (("a",), (" b",))),
+        ("a  AND  b", (("a",), ("b",))),
         ("a\nAND\tb", (("a",), ("b",))),
     ],
 )
 def test_an_expression_is_read_as_it_is_meant(text: str, clauses: tuple[tuple[str, ...], ...]) -> None:
-    """OR binds tighter; only words in capitals that stand alone count, and one space beside them goes with them."""
+    """OR binds tighter; only words in capitals that stand alone count, and the spaces beside them go with them."""
     assert read_search(text, False, "query", True) == Conjunction(clauses)
 
 
@@ -131,7 +131,7 @@ def test_every_token_has_its_score(path: Path, run: Run, tmp_path: Path) -> None
     assert lines[-1] == "0.0000 bits per byte  (3 tokens, 10 bytes)"
     (tmp_path / "text").write_text("I like coffee")
     code, out, _ = run("infgram-score", "--file", tmp_path / "text", "--summary", "--store", path)
-    assert out == "infinite bits per byte: 1 token never came so; 0.0000 for all others  (3 tokens, 13 bytes)\n"
+    assert out == "infinite bits per byte: 1 token never came so; the others take 0.0 bits  (3 tokens, 13 bytes)\n"
     (scores,) = json.loads(run("infgram-score", "I like coffee", "--json", "--store", path)[1])["results"]
     assert scores["log_probabilities"] == [0, 0, None]
     assert scores["suffix_lengths"] == [1, 2, 3]
