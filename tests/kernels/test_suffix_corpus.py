@@ -1,6 +1,5 @@
 """A corpus of suffix tables: the twin over random and hard texts, signed tables, and input that is none."""
 
-import time
 from collections.abc import Sequence
 from itertools import product
 from typing import Any
@@ -165,24 +164,19 @@ def table_bytes(tokens: Tokens) -> npt.NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize("support", [1, 2])
-def test_long_matches_are_found_by_few_searches(support: int) -> None:
-    """A text that stands in the corpus takes no more for each token when it is longer, whatever is subtracted."""
+def test_a_long_text_of_the_corpus_is_swept(support: int) -> None:
+    """Every token rests on all before it, whatever is subtracted; reading each run to its end would take minutes."""
     rng = np.random.default_rng(3)
     document = rng.integers(0, 5_000, 300_000).astype(np.uint16)
     other = as_tokens([-1, *range(99)], np.uint16)
     streams = [np.concatenate([as_tokens([-1], np.uint16), document])] * support + [other]
     corpus = Corpus([*map(table_of, streams), table_of(other)], [1] * len(streams) + [-1])
 
-    def in_time() -> None:
-        # Reading every run to its end would take minutes.
-        assert time.process_time() < deadline, "the sweep is not linear"
-
-    deadline = time.process_time() + 30
-    lengths, prompts, counts = corpus.score(document, support, check=in_time)
+    lengths, prompts, counts = corpus.score(document, support)
     assert lengths.tolist() == list(range(len(document)))
     assert (prompts[100:] == support).all()
     assert (counts[100:] == support).all()
-    assert corpus.match_lengths(document, support, in_time)[1000] == len(document) - 1000
+    assert corpus.match_lengths(document, support)[1000] == len(document) - 1000
 
 
 def test_a_sweep_can_be_ended() -> None:
