@@ -12,6 +12,8 @@ namespace {
 // Lengths of a suffix that are tried at once while few queries are open: between two bounds, and while there is none.
 constexpr std::size_t kProbes = 8;
 constexpr std::size_t kGrowingProbes = 3;
+// Most that occur are short, and a prompt that was taken from the corpus occurs as a whole.
+constexpr std::size_t kFirstLengths[] = {3, 4, 6};
 constexpr std::size_t kProbesInAll = 24;
 // Most texts that are matched share short runs with a corpus. Longer ones are followed one by one.
 constexpr std::size_t kShortMatch = 64;
@@ -122,16 +124,13 @@ Continued Corpus::prob(const Query& query, std::size_t prompt_bytes) const {
   Continued found{std::int64_t(prompt_bytes / token_bytes_), 0, 0};
   if (!can_be_followed(prompt)) return found;
   const bool is_possible_whole = is_possible(query);
+  const Query both[2] = {prompt, query};
+  RankRange ranges[2];
   for (const Member& member : members_) {
-    const RankRange range = member.table->find(prompt);
-    const std::int64_t size = std::int64_t(range.end - range.begin);
-    found.prompt_count += member.sign * size;
-    if (!is_possible_whole || size == 0) continue;
-    // Among few it is found by reading some of them, among many by the keys.
-    const bool few = size <= std::int64_t(4 * TopLevel::kPage);
-    const RankRange whole =
-        few ? member.table->find_within(range, query, prompt_bytes) : member.table->find(query);
-    found.count += member.sign * (std::int64_t(whole.end - whole.begin) + closes(*member.table, query));
+    member.table->find_many(both, is_possible_whole ? 2 : 1, ranges);
+    found.prompt_count += member.sign * std::int64_t(ranges[0].end - ranges[0].begin);
+    if (!is_possible_whole) continue;
+    found.count += member.sign * (std::int64_t(ranges[1].end - ranges[1].begin) + closes(*member.table, query));
   }
   return found;
 }
@@ -239,6 +238,18 @@ void Corpus::longest_suffixes(const Query* queries, std::size_t count, std::int6
       const bool grows = !search.bounded && gap > each;
       const std::size_t tried = std::min(grows ? std::min(each, kGrowingProbes) : each, gap);
       std::size_t length = search.occurring;
+      const auto probe = [&](std::size_t length) {
+        lengths.push_back(length);
+        const std::size_t bytes = length * token_bytes_;
+        probes.push_back({search.query.bytes + search.query.size - bytes, bytes});
+      };
+      if (grows && each == kProbes && search.occurring == 0) {
+        for (const std::size_t first : kFirstLengths) {
+          if (first + 1 < search.missing) probe(first);
+        }
+        probe(search.missing - 1);
+        continue;
+      }
       for (std::size_t i = 0; i < tried; ++i) {
         if (grows) {
           // Most that occur are short: 3, 5, 8, 13, ...
@@ -247,9 +258,7 @@ void Corpus::longest_suffixes(const Query* queries, std::size_t count, std::int6
           length = search.occurring + (gap * (i + 1) + tried) / (tried + 1);
         }
         if (lengths.size() > firsts.back() && lengths.back() >= length) break;
-        lengths.push_back(length);
-        const std::size_t bytes = length * token_bytes_;
-        probes.push_back({search.query.bytes + search.query.size - bytes, bytes});
+        probe(length);
       }
     }
     firsts.push_back(lengths.size());

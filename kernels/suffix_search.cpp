@@ -6,151 +6,25 @@
 #include <cstring>
 #include <utility>
 
+#include "suffix_lanes.h"
+#include "suffix_pivots.h"
+
 namespace lodex {
 namespace {
 
 // Searches at work in turn: enough to hide the way to memory, few enough to stay in the first cache.
 constexpr std::size_t kLanes = 32;
-// Places that a single search tries at once.
-constexpr std::size_t kPivots = 7;
+// Searches that are few enough to try several places at once each, and how many.
+constexpr std::size_t kFewQueries = 8;
+constexpr std::size_t kPivots = PivotSearch::kMostPivots;
+// Queries ahead of which a batch asks for their keys.
+constexpr std::size_t kQueriesAhead = 8;
 // Suffixes ahead of which a pass over the table asks for memory.
 constexpr std::size_t kPrefetchDistance = 24;
 // Suffixes among which their own keys are searched, without those of pages before; half a page of the disk.
 constexpr std::size_t kSearchedKeys = 4 * TopLevel::kPage;
 // Pages whose keys are searched at once. There are more only where long runs of one text are repeated.
 constexpr std::size_t kSearchedPages = 8192;
-
-/// One bisection: of the ranks [low, high] for the first that is not smaller than the query, or the first behind all
-/// that match; or for both while none is known to match.
-struct Lane {
-  enum Goal : std::uint8_t { kBoth, kBegin, kEnd };
-
-  Query query;
-  std::size_t low, high;
-  // All suffixes between two that share a prefix with the query share it too (Manber and Myers 1993), so a long query
-  // is not read again from its start at every step.
-  std::size_t common_low, common_high;
-  std::size_t start;  // where the suffix in the middle stands in the text
-  std::size_t number;
-  Goal goal;
-
-  std::size_t middle() const { return low + (high - low) / 2; }
-};
-
-/// Finds the ranks of each query.
-struct FindSearch {
-  RankRange* out;
-
-  void open(const Bounds& bounds, const Query& query, std::size_t number, Lane* lanes, std::size_t& active) {
-    if (bounds.joint) {
-      add({query, bounds.begin_from, bounds.begin_to, bounds.common, bounds.common, 0, number, Lane::kBoth}, lanes,
-          active);
-    } else {
-      add({query, bounds.begin_from, bounds.begin_to, bounds.common, bounds.common, 0, number, Lane::kBegin}, lanes,
-          active);
-      add({query, bounds.end_from, bounds.end_to, bounds.common, bounds.common, 0, number, Lane::kEnd}, lanes, active);
-    }
-  }
-
-  /// Takes a step whose middle compared as `order`; may add a lane. Returns whether the lane has arrived.
-  bool step(Lane& lane, int order, std::size_t common, Lane* lanes, std::size_t& active) {
-    const std::size_t middle = lane.middle();
-    if (order == 0 && lane.goal == Lane::kBoth) {
-      Lane end = lane;
-      end.goal = Lane::kEnd;
-      end.low = middle + 1;
-      end.common_low = common;
-      lane.goal = Lane::kBegin;
-      lane.high = middle;
-      lane.common_high = common;
-      add(end, lanes, active);
-    } else if (order < 0 || (order == 0 && lane.goal == Lane::kEnd)) {
-      lane.low = middle + 1;
-      lane.common_low = common;
-    } else {
-      lane.high = middle;
-      lane.common_high = common;
-    }
-    if (lane.low < lane.high) return false;
-    finish(lane);
-    return true;
-  }
-
-  void add(const Lane& lane, Lane* lanes, std::size_t& active) {
-    if (lane.low < lane.high) {
-      lanes[active++] = lane;
-    } else {
-      finish(lane);
-    }
-  }
-
-  void finish(const Lane& lane) {
-    if (lane.goal != Lane::kEnd) out[lane.number].begin = lane.low;
-    if (lane.goal != Lane::kBegin) out[lane.number].end = lane.low;
-  }
-};
-
-/// Finds how much of each query occurs: the longer prefix that it shares with the suffixes on either side of it.
-struct MatchSearch {
-  std::size_t* out;  // zeros at first
-  std::size_t num_tokens;
-
-  void open(const Bounds& bounds, const Query& query, std::size_t number, Lane* lanes, std::size_t& active) {
-    if (!bounds.joint) {  // the keys know suffixes that match
-      if (bounds.begin_to < bounds.end_from) {
-        out[number] = query.size;
-        return;
-      }
-    }
-    // The suffixes next to the bounds, which the keys decided without reading them, may share most: they are read too.
-    const std::size_t low = bounds.begin_from - (bounds.begin_from > 0);
-    lanes[active++] = {query, low, std::min(bounds.end_to + 1, num_tokens), 0, 0, 0, number, Lane::kBoth};
-  }
-
-  bool step(Lane& lane, int order, std::size_t common, Lane*, std::size_t&) {
-    const std::size_t middle = lane.middle();
-    out[lane.number] = std::max(out[lane.number], common);
-    if (order == 0) return true;
-    if (order < 0) {
-      lane.low = middle + 1;
-      lane.common_low = common;
-    } else {
-      lane.high = middle;
-      lane.common_high = common;
-    }
-    return lane.low >= lane.high;
-  }
-};
-
-/// Finds whether each query occurs.
-struct OccurSearch {
-  bool* out;  // false at first
-
-  void open(const Bounds& bounds, const Query& query, std::size_t number, Lane* lanes, std::size_t& active) {
-    if (!bounds.joint && bounds.begin_to < bounds.end_from) {
-      out[number] = true;
-    } else if (bounds.begin_from < bounds.end_to) {
-      lanes[active++] = {query, bounds.begin_from, bounds.end_to, bounds.common, bounds.common,
-                         0,     number,            Lane::kBoth};
-    }
-  }
-
-  bool step(Lane& lane, int order, std::size_t common, Lane*, std::size_t&) {
-    const std::size_t middle = lane.middle();
-    if (order == 0) {
-      out[lane.number] = true;
-      return true;
-    }
-    if (order < 0) {
-      lane.low = middle + 1;
-      lane.common_low = common;
-    } else {
-      lane.high = middle;
-      lane.common_high = common;
-    }
-    return lane.low >= lane.high;
-  }
-};
 
 }  // namespace
 
@@ -166,16 +40,22 @@ SuffixTable::SuffixTable(const std::uint8_t* text, std::size_t text_bytes, std::
     throw CorruptTable(label_ + ": a table of " + std::to_string(table_bytes) + " bytes cannot belong to a stream of " +
                        std::to_string(num_tokens_) + " tokens");
   }
+  offset_mask_ = ~std::uint64_t{0} >> (64 - 8 * offset_bytes_);
+  whole_entries_ = table_bytes >= 8 ? (table_bytes - 8) / offset_bytes_ + 1 : 0;
 }
 
-std::size_t SuffixTable::offset(std::size_t rank) const {
-  const std::uint64_t value = load(table_ + rank * offset_bytes_, offset_bytes_);
-  if (value >= text_.size || value % token_bytes_ != 0) {
-    throw CorruptTable(label_ + ": entry " + std::to_string(rank) + " holds " + std::to_string(value) +
-                       ", which is not the offset of a token of " + std::to_string(token_bytes_) +
-                       " bytes in a stream of " + std::to_string(text_.size) + " bytes");
-  }
+inline std::size_t SuffixTable::offset(std::size_t rank) const {
+  // Eight bytes are read where there are, whatever the width of an entry: that is one load.
+  const std::uint8_t* const entry = table_ + rank * offset_bytes_;
+  const std::uint64_t value = rank < whole_entries_ ? load(entry, 8) & offset_mask_ : load(entry, offset_bytes_);
+  if (value >= text_.size || (value & (token_bytes_ - 1)) != 0) fail_at(rank, value);
   return value;
+}
+
+void SuffixTable::fail_at(std::size_t rank, std::uint64_t value) const {
+  throw CorruptTable(label_ + ": entry " + std::to_string(rank) + " holds " + std::to_string(value) +
+                     ", which is not the offset of a token of " + std::to_string(token_bytes_) +
+                     " bytes in a stream of " + std::to_string(text_.size) + " bytes");
 }
 
 // ------------------------------------------------------------------------------------ the top level
@@ -227,35 +107,58 @@ Bounds SuffixTable::narrow(const Query& query) const {
 
 template <typename Search>
 void SuffixTable::interleave(const Query* queries, std::size_t count, Search& search) const {
-  Lane lanes[2 * kLanes + 2];  // a search may become two
+  Lane lanes[kLanes];
   std::size_t active = 0, next = 0;
-  while (true) {
-    while (active < kLanes && next < count) {
-      const std::size_t before = active;
-      search.open(narrow(queries[next]), queries[next], next, lanes, active);
+  // Gives a lane the next query that is not answered by the top level; returns whether there is one.
+  const auto open = [&](Lane& lane) {
+    while (next < count) {
+      if (next + 2 * kQueriesAhead < count) top_.prefetch_start(queries[next + 2 * kQueriesAhead]);
+      if (next + kQueriesAhead < count) top_.prefetch_keys(queries[next + kQueriesAhead]);
+      lane = Lane(narrow(queries[next]), queries[next], next, text_);
       ++next;
-      for (std::size_t i = before; i < active; ++i) prefetch_entry(lanes[i].middle());
-    }
-    if (active == 0) return;
-    for (std::size_t i = 0; i < active; ++i) {
-      Lane& lane = lanes[i];
-      lane.start = offset(lane.middle());
-      prefetch(text_.bytes + lane.start + std::min(lane.common_low, lane.common_high));
-    }
-    const std::size_t stepping = active;
-    std::size_t kept = 0;
-    for (std::size_t i = 0; i < stepping; ++i) {
-      Lane lane = lanes[i];
-      std::size_t common = std::min(lane.common_low, lane.common_high);
-      const int order = text_.compare(lane.start, lane.query, common);
-      if (!search.step(lane, order, common, lanes, active)) {
-        prefetch_entry(lane.middle());
-        lanes[kept++] = lane;
+      if ((lane.is_open() && !search.has_arrived(lane)) || !search.arrive(lane, *this)) {
+        prefetch_entry(lane.middle);
+        return true;
       }
     }
-    for (std::size_t i = stepping; i < active; ++i) {  // those added on the way
-      prefetch_entry(lanes[i].middle());
-      lanes[kept++] = lanes[i];
+    return false;
+  };
+  while (active < kLanes && open(lanes[active])) ++active;
+  while (active) {
+    for (std::size_t i = 0; i < active; ++i) {
+      Lane& lane = lanes[i];
+      lane.start = offset(lane.middle);
+      prefetch(text_.bytes + lane.start + lane.probe.at());
+    }
+    for (std::size_t i = 0; i < active;) {
+      Lane& lane = lanes[i];
+      if ((lane.step(text_) && !search.has_arrived(lane)) || !search.arrive(lane, *this)) {
+        prefetch_entry(lane.middle);
+      } else if (!open(lane)) {
+        lane = lanes[--active];
+        continue;  // with the one that came here
+      }
+      ++i;
+    }
+  }
+}
+
+/// Runs up to kFewQueries searches side by side, each until it ends or has arrived.
+template <typename HasArrived>
+void SuffixTable::search_few(PivotSearch* searches, std::size_t count, const HasArrived& has_arrived) const {
+  const std::size_t pivots = reads_few_ ? 1 : kPivots;
+  PivotSearch* open[kFewQueries];
+  std::size_t active = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (searches[i].is_open() && !has_arrived(searches[i])) open[active++] = searches + i;
+  }
+  while (active) {
+    for (std::size_t i = 0; i < active; ++i) open[i]->spread(pivots, [this](std::size_t rank) { prefetch_entry(rank); });
+    for (std::size_t i = 0; i < active; ++i) open[i]->follow(text_, [this](std::size_t rank) { return offset(rank); });
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < active; ++i) {
+      open[i]->narrow(text_);
+      if (open[i]->is_open() && !has_arrived(*open[i])) open[kept++] = open[i];
     }
     active = kept;
   }
@@ -264,10 +167,15 @@ void SuffixTable::interleave(const Query* queries, std::size_t count, Search& se
 void SuffixTable::find_many(const Query* queries, std::size_t count, RankRange* out) const {
   if (page_keys_ && (reads_few_ || count == 1)) {
     for (std::size_t i = 0; i < count; ++i) out[i] = find(queries[i]);
-    return;
+  } else if (count <= kFewQueries) {
+    PivotSearch searches[kFewQueries];
+    for (std::size_t i = 0; i < count; ++i) searches[i] = PivotSearch(narrow(queries[i]), queries[i], text_);
+    search_few(searches, count, [](const PivotSearch&) { return false; });
+    for (std::size_t i = 0; i < count; ++i) out[i] = searches[i].ranks();
+  } else {
+    FindSearch search{out};
+    interleave(queries, count, search);
   }
-  FindSearch search{out};
-  interleave(queries, count, search);
 }
 
 void SuffixTable::match_many(const Query* queries, std::size_t count, std::size_t* out) const {
@@ -277,76 +185,38 @@ void SuffixTable::match_many(const Query* queries, std::size_t count, std::size_
     for (std::size_t i = 0; i < count; ++i) out[i] = match(queries[i]);
     return;
   }
-  MatchSearch search{out, num_tokens_};
+  MatchSearch search{out};
   interleave(queries, count, search);
 }
 
 void SuffixTable::occur_many(const Query* queries, std::size_t count, bool* out) const {
-  std::fill_n(out, count, false);
   if (page_keys_ && reads_few_) {
     for (std::size_t i = 0; i < count; ++i) {
       const RankRange range = find(queries[i]);
       out[i] = range.begin < range.end;
     }
-    return;
+  } else if (count <= kFewQueries) {
+    PivotSearch searches[kFewQueries];
+    for (std::size_t i = 0; i < count; ++i) searches[i] = PivotSearch(narrow(queries[i]), queries[i], text_);
+    search_few(searches, count, [](const PivotSearch& search) { return search.has_match(); });
+    for (std::size_t i = 0; i < count; ++i) {
+      const RankRange range = searches[i].ranks();
+      out[i] = searches[i].has_match() || range.begin < range.end;
+    }
+  } else {
+    OccurSearch search{out};
+    interleave(queries, count, search);
   }
-  OccurSearch search{out};
-  interleave(queries, count, search);
 }
 
 // ------------------------------------------------------------------------------------ one query
 
-RankRange SuffixTable::find(const Query& query) const { return find_between(narrow(query), query); }
-
-RankRange SuffixTable::find_within(RankRange range, const Query& query, std::size_t common) const {
-  return find_between({range.begin, range.end, range.begin, range.end, true, common}, query);
-}
-
-RankRange SuffixTable::find_between(Bounds bounds, const Query& query) const {
+RankRange SuffixTable::find(const Query& query) const {
+  Bounds bounds = narrow(query);
   if (page_keys_) bounds = narrow_by_keys(bounds, query);
-  const std::size_t pivots = reads_few_ ? 1 : kPivots;
-  std::size_t ranks[2 * kPivots], starts[2 * kPivots];
-  int orders[2 * kPivots];
-  // Evenly spread over [from, to), in order.
-  const auto spread = [pivots](std::size_t from, std::size_t to, std::size_t* ranks) {
-    const std::size_t size = to - from, count = std::min(size, pivots);
-    for (std::size_t i = 0; i < count; ++i) ranks[i] = from + size * (i + 1) / (count + 1);
-    return count;
-  };
-  while (bounds.begin_from < bounds.begin_to || bounds.end_from < bounds.end_to) {
-    const std::size_t begins = spread(bounds.begin_from, bounds.begin_to, ranks);
-    const std::size_t both = bounds.joint ? begins : begins + spread(bounds.end_from, bounds.end_to, ranks + begins);
-    for (std::size_t i = 0; i < both; ++i) prefetch_entry(ranks[i]);
-    for (std::size_t i = 0; i < both; ++i) {
-      starts[i] = offset(ranks[i]);
-      prefetch(text_.bytes + starts[i] + bounds.common);
-    }
-    for (std::size_t i = 0; i < both; ++i) {
-      std::size_t common = bounds.common;
-      orders[i] = text_.compare(starts[i], query, common);
-    }
-    // The first pivots that are not smaller, and that are greater.
-    const std::size_t not_smaller =
-        std::size_t(std::find_if(orders, orders + begins, [](int order) { return order >= 0; }) - orders);
-    if (bounds.joint) {
-      const std::size_t greater = std::size_t(
-          std::find_if(orders + not_smaller, orders + begins, [](int order) { return order > 0; }) - orders);
-      const std::size_t from = bounds.begin_from, to = bounds.begin_to;
-      bounds.begin_from = not_smaller ? ranks[not_smaller - 1] + 1 : from;
-      bounds.begin_to = not_smaller < begins ? ranks[not_smaller] : to;
-      bounds.end_from = greater ? ranks[greater - 1] + 1 : from;
-      bounds.end_to = greater < begins ? ranks[greater] : to;
-      bounds.joint = greater == not_smaller;
-    } else {
-      if (not_smaller) bounds.begin_from = ranks[not_smaller - 1] + 1;
-      if (not_smaller < begins) bounds.begin_to = ranks[not_smaller];
-      const std::size_t greater =
-          std::size_t(std::find_if(orders + begins, orders + both, [](int order) { return order > 0; }) - orders);
-      if (greater > begins) bounds.end_from = ranks[greater - 1] + 1;
-      if (greater < both) bounds.end_to = ranks[greater];
-    }
-  }
-  return {bounds.begin_from, std::max(bounds.begin_from, bounds.end_from)};
+  PivotSearch search(bounds, query, text_);
+  search_few(&search, 1, [](const PivotSearch&) { return false; });
+  return search.ranks();
 }
 
 // ------------------------------------------------------------------------------------ page keys
@@ -393,11 +263,14 @@ void SuffixTable::shared_bits(std::size_t begin, std::size_t end, std::uint8_t* 
 
 std::size_t SuffixTable::match(const Query& query) const {
   const RankRange range = find(query);
-  if (range.begin < range.end) return query.size;
+  return range.begin < range.end ? query.size : longest_beside(range.begin, query);
+}
+
+std::size_t SuffixTable::longest_beside(std::size_t rank, const Query& query) const {
   std::size_t longest = 0;
-  for (std::size_t rank = range.begin - (range.begin > 0); rank <= range.begin && rank < num_tokens_; ++rank) {
+  for (std::size_t beside = rank - (rank > 0); beside <= rank && beside < num_tokens_; ++beside) {
     std::size_t common = 0;
-    text_.compare(offset(rank), query, common);
+    text_.compare(offset(beside), query, common);
     longest = std::max(longest, common);
   }
   return longest;

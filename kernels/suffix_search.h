@@ -13,6 +13,8 @@
 
 namespace lodex {
 
+class PivotSearch;
+
 /// A table that cannot belong to its text. Bytes are not trusted: every offset is checked before it is followed.
 class CorruptTable : public std::runtime_error {
  public:
@@ -62,12 +64,12 @@ class SuffixTable {
 
   /// The suffixes that begin with `query`; all of them for an empty one.
   RankRange find(const Query& query) const;
-  /// The same among the suffixes of `range`, which all share its first `common` bytes.
-  RankRange find_within(RankRange range, const Query& query, std::size_t common) const;
   void find_many(const Query* queries, std::size_t count, RankRange* out) const;
 
   /// How many leading bytes of each query, whole tokens or not, some suffix begins with.
   void match_many(const Query* queries, std::size_t count, std::size_t* out) const;
+  /// The longer of what a query shares with the suffix at `rank` and with the one before it, in bytes.
+  std::size_t longest_beside(std::size_t rank, const Query& query) const;
   /// Whether each query occurs.
   void occur_many(const Query* queries, std::size_t count, bool* out) const;
 
@@ -80,11 +82,13 @@ class SuffixTable {
   void positions(RankRange range, std::int64_t* out) const;
 
  private:
+  template <typename HasArrived>
+  void search_few(PivotSearch* searches, std::size_t count, const HasArrived& has_arrived) const;
   template <typename Search>
   void interleave(const Query* queries, std::size_t count, Search& search) const;
   Bounds narrow(const Query& query) const;
-  RankRange find_between(Bounds bounds, const Query& query) const;
   std::size_t match(const Query& query) const;
+  [[noreturn, gnu::cold, gnu::noinline]] void fail_at(std::size_t rank, std::uint64_t value) const;
   Bounds narrow_by_keys(Bounds bounds, const Query& query) const;
   Bounds search_keys(const std::uint8_t* keys, std::size_t from, std::size_t to, std::size_t step, const Bounds& bounds,
                      const Query& query, const QueryBits& bits) const;
@@ -98,6 +102,8 @@ class SuffixTable {
   std::size_t num_tokens_;
   const std::uint8_t* table_;
   std::size_t offset_bytes_;
+  std::uint64_t offset_mask_;
+  std::size_t whole_entries_;  // those that have eight bytes from their first to the end of the table
   std::string label_;
   TopLevel top_;
   PageKeys page_keys_;

@@ -48,6 +48,16 @@ class TopLevel {
   /// Bytes of a suffix in front of its key.
   std::size_t key_skip() const { return starts_.empty() ? 0 : token_bytes_; }
 
+  /// Asks for what `narrow` reads first of a query, and then, when that is there, for what it reads next.
+  void prefetch_start(const Query& query) const {
+    if (!starts_.empty() && query.size) prefetch(starts_.data() + first_token(query.bytes));
+  }
+  void prefetch_keys(const Query& query) const {
+    if (starts_.empty() || !query.size) return;
+    const std::size_t first = first_token(query.bytes);
+    prefetch(keys_.data() + (starts_[first] + starts_[first + 1]) / (2 * kPage));
+  }
+
   /// Narrows a query of one token or more down to a page at each bound, where the keys tell.
   /// `matches(rank)` says whether a suffix begins with the query; it is asked where the end of the text is in doubt.
   template <typename Matches>
