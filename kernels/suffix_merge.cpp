@@ -195,6 +195,17 @@ std::uint64_t SuffixMerge::key_at(std::size_t position) const {
   return __builtin_bswap64(key);
 }
 
+SuffixMerge::WideKey SuffixMerge::wide_key_at(std::size_t position) const {
+  std::uint64_t words[2] = {};
+  const std::size_t bytes = (n_ - position) << shift_;
+  if (bytes >= sizeof words) {
+    std::memcpy(words, address(position), sizeof words);
+  } else {
+    std::memcpy(words, address(position), bytes);
+  }
+  return WideKey{__builtin_bswap64(words[0])} << 64 | __builtin_bswap64(words[1]);
+}
+
 void SuffixMerge::rank_right_block() {
   const std::size_t size = n_ - cut_;
   // Zeros, because entries that name a suffix twice leave another one without a rank. New memory is zero anyway. Huge
@@ -322,16 +333,16 @@ void SuffixMerge::sample_left_block() {
 
 void SuffixMerge::load_keys(Stream& stream) {
   const std::uint32_t* const positions = stream.positions.data();
-  std::uint64_t* const keys = stream.keys.data();
+  WideKey* const keys = stream.keys.data();
   const std::size_t size = stream.size, shift = shift_;
   const std::uint8_t* const text = text_;
   for (std::size_t i = 0; i < size; ++i) {
     if (i + kPrefetchDistance < size) {
       const std::uint8_t* const ahead = text + (std::size_t{positions[i + kPrefetchDistance]} << shift);
       prefetch_read(ahead);
-      prefetch_read(ahead + 24);  // the key, or what decides where keys are equal, may be in the next line
+      prefetch_read(ahead + 24);  // a part of the key, or what decides where keys are equal, may be in the next line
     }
-    keys[i] = key_at(positions[i]);
+    keys[i] = wide_key_at(positions[i]);
   }
   stream.at = 0;
 }
@@ -386,7 +397,7 @@ void SuffixMerge::fill_right() {
 
 std::size_t SuffixMerge::read(std::uint32_t* positions, std::size_t count) {
   if (!is_started_) throw std::invalid_argument("the merge is not started");
-  const std::size_t known = std::size_t{8} >> shift_;
+  const std::size_t known = sizeof(WideKey) >> shift_;
   Stream &left = left_stream_, &right = right_stream_;
   std::size_t written = 0;
   while (written < count) {
@@ -403,7 +414,7 @@ std::size_t SuffixMerge::read(std::uint32_t* positions, std::size_t count) {
     }
     std::size_t i = left.at, j = right.at;
     const std::uint32_t *const lefts = left.positions.data(), *const rights = right.positions.data();
-    const std::uint64_t *const left_keys = left.keys.data(), *const right_keys = right.keys.data();
+    const WideKey *const left_keys = left.keys.data(), *const right_keys = right.keys.data();
     while (i < left.size && j < right.size && written < count) {
       const std::uint32_t a = lefts[i], b = rights[j];
       bool takes_right = right_keys[j] < left_keys[i];

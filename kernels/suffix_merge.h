@@ -68,6 +68,9 @@ std::size_t repeated_tail(const std::uint8_t* text, std::size_t n, std::size_t t
 /// Memory beside the text: 4 bytes for each token on the right, 4 for every 256th on the left, and fixed buffers.
 class SuffixMerge {
  public:
+  /// Sixteen bytes as a number that compares as they do.
+  using WideKey = unsigned __int128;
+
   /// Text and entries are borrowed. n is less than 2^32 - 1. `left` may be of a longer block that has the left one in
   /// front, if no suffix of it from `cut` on begins another one that is before `cut`: those from `cut` on are passed over.
   SuffixMerge(const std::uint8_t* text, std::size_t n, std::size_t token_bytes, std::size_t cut, SuffixEntries& left,
@@ -87,10 +90,10 @@ class SuffixMerge {
   std::size_t read(std::uint32_t* positions, std::size_t count);
 
  private:
-  /// Suffixes read ahead, with their first eight bytes.
+  /// Suffixes read ahead, with their first sixteen bytes: few neighbours agree in more of them.
   struct Stream {
     std::vector<std::uint32_t> positions;
-    std::vector<std::uint64_t> keys;
+    std::vector<WideKey> keys;
     std::size_t at = 0, size = 0;
   };
 
@@ -100,6 +103,7 @@ class SuffixMerge {
 
   const std::uint8_t* address(std::size_t position) const { return text_ + (position << shift_); }
   std::uint64_t key_at(std::size_t position) const;
+  WideKey wide_key_at(std::size_t position) const;
   void rank_right_block();
   bool right_is_less(std::size_t left, std::size_t right, std::size_t next, std::size_t rank, std::size_t tail_rank,
                      std::size_t known) const;
