@@ -93,6 +93,32 @@ def ask_batched(name: str, folder: str, queries: str, kinds: Sequence[str], in_m
     return found
 
 
+def ask_arrays(name: str, folder: str, queries: str, kinds: Sequence[str], in_memory: bool = False) -> dict[str, Any]:
+    """Complete distributions as arrays, without a dict for each token: whole repetitions at once, and one by one."""
+    engine = open_warm(name, folder, in_memory)
+    drawn = json.loads(Path(queries).read_text())
+    found = {}
+    for kind in kinds:
+        means, singles, answers = [], [], []
+        for windows in drawn[kind]:
+            flat = np.array(windows, np.uint16).reshape(-1)
+            offsets = np.arange(len(windows) + 1, dtype=np.int64) * len(windows[0])
+            begin = time.process_time_ns()
+            whole = engine.ntd_many(flat, offsets)
+            means.append((time.process_time_ns() - begin) / 1e3 / len(windows))
+            bounds = whole["offsets"].tolist()
+            for i, window in enumerate(windows):
+                part = slice(bounds[i], bounds[i + 1])
+                pairs = zip(whole["token_ids"][part].tolist(), whole["cont_cnt"][part].tolist(), strict=True)
+                answers.append(_compact([None, int(whole["prompt_cnt"][i]), None, sorted(pairs)]))
+                prompt, ends = np.array(window, np.uint16), np.array([0, len(window)], np.int64)
+                begin = time.process_time_ns()
+                engine.ntd_many(prompt, ends)
+                singles.append((time.process_time_ns() - begin) / 1e3)
+        found[kind] = {"us": means, "p99_us": float(np.quantile(singles, 0.99)), "answers": answers}
+    return found
+
+
 def score(name: str, folder: str, documents: str, in_memory: bool = False) -> dict[str, Any]:
     """The ∞-gram probability of every position: of each document in one call, or of the first one call a position."""
     engine = open_warm(name, folder, in_memory)
@@ -168,8 +194,7 @@ def _exact(kind: str, answer: dict[str, Any]) -> Any:
     if kind.startswith("search_docs"):
         return answer["cnt"]  # the documents are drawn at random
     if kind == "find_cnf":
-        pointers = sorted(pointer for shard in answer["ptrs_by_shard"] for pointer in shard)
-        return [answer["cnt"], hashlib.blake2b(json.dumps(pointers).encode(), digest_size=12).hexdigest()]
+        return found_places(sorted(pointer for shard in answer["ptrs_by_shard"] for pointer in shard), answer["cnt"])
     if kind.startswith("creativity"):
         return answer["rs"]
     if kind.startswith("trace"):
@@ -179,6 +204,12 @@ def _exact(kind: str, answer: dict[str, Any]) -> Any:
     if "result_by_token_id" in answer:
         counts.append(sorted((token, found["cont_cnt"]) for token, found in answer["result_by_token_id"].items()))
     return counts
+
+
+def found_places(pointers: list[int], count: int | None = None) -> Any:
+    """A count and a digest of pointers in order, as answers are compared."""
+    digest = hashlib.blake2b(json.dumps(pointers).encode(), digest_size=12).hexdigest()
+    return [len(pointers) if count is None else count, digest]
 
 
 def _scored(name: str, answer: Any) -> list[list[int]]:

@@ -81,20 +81,29 @@ def arguments(kind: str, window: list[int]) -> tuple[Any, ...]:
     return (window,)
 
 
-def count_cnf(tokens: Tokens, cnf: list[list[list[int]]], within: int = 100) -> int:
-    """Places of the first clause with one of the second near it in the same document, found by looking everywhere."""
+def find_cnf(tokens: Tokens, cnf: list[list[list[int]]], within: int = 100) -> list[int]:
+    """Where infini-gram's rule finds two clauses near each other in a document, in tokens, by looking everywhere.
+
+    A place of the rarer clause counts if one of the other is near. It is the last one before it if that is near, and
+    else the place itself.
+    """
     first, second = (
         np.unique(np.concatenate([np.flatnonzero((tokens[:-1] == a) & (tokens[1:] == b)) for a, b in clause]))
         for clause in cnf
     )
-    if len(second) < len(first):  # the rarer one is counted
+    if len(second) < len(first):
         first, second = second, first
-    separators = np.flatnonzero(tokens == SEPARATOR)
-    # Where both stand before the same separator they are of the same document, which is what a place is moved by.
-    apart = np.int64(2 * within + 1)
+    # Where both stand before the same separator they are of the same document: each is moved by the number of those
+    # before it, times more than can be near.
+    separators, apart = np.flatnonzero(tokens == SEPARATOR), np.int64(2 * within + 1)
     here, there = (places + apart * np.searchsorted(separators, places) for places in (first, second))
-    near = np.searchsorted(there, here - within) < np.searchsorted(there, here + within, "right")
-    return int(near.sum())
+    behind = np.searchsorted(there, here)
+    # None is near the ends of this.
+    there = np.concatenate([[here.min(initial=0) - apart], there, [here.max(initial=0) + apart]])
+    has_before, has_after = there[behind] >= here - within, there[behind + 1] <= here + within
+    before = np.concatenate([[-1], second])[behind]
+    found: list[int] = np.sort(np.where(has_before, before, first)[has_before | has_after]).tolist()
+    return found
 
 
 def _windows(

@@ -10,7 +10,7 @@ from typing import Any
 from suffix_bench import queries
 from suffix_bench.bench import Bench, compare, row_of
 from suffix_bench.child import call
-from suffix_bench.engines import LODEX, PEER
+from suffix_bench.engines import LODEX, PEER, found_places
 from suffix_bench.report import Row, console
 
 IN_MEMORY = ("count_n5", "prob_n5", "infgram_prob_l32", "ntd_2", "creativity_256", "trace_256")
@@ -36,6 +36,8 @@ def ask_kinds(bench: Bench, kinds: Sequence[str], in_memory: bool) -> list[Row]:
     peer, lodex = (call("engines:ask", name=name, kinds=kinds, **given) for name in (PEER, LODEX))
     counts = [kind for kind in kinds if kind.startswith("count")]
     batched = call("engines:ask_batched", name=LODEX, kinds=counts, **given)
+    distributions = [kind for kind in kinds if kind.startswith("ntd")]
+    arrays = call("engines:ask_arrays", name=LODEX, kinds=distributions, **given)
     rows = []
     for kind in kinds:
         if kind == "find_cnf":
@@ -47,6 +49,12 @@ def ask_kinds(bench: Bench, kinds: Sequence[str], in_memory: bool) -> list[Row]:
         rows.append(row_of(f"{kind}_{unit}", mine, unit, "lower", theirs, note))
         if (p99 := lodex[kind]["p99_us"]) is not None:
             rows.append(Row(f"{kind}_p99_us", p99, "us", "lower", peer[kind]["p99_us"]))
+        if kind in arrays:
+            compare(bench, f"{kind} as arrays", peer[kind]["answers"], arrays[kind]["answers"])
+            note = "arrays of tokens and counts; one at a time there"
+            rows.append(row_of(f"{kind}_batched_us", arrays[kind]["us"], "us", "lower", theirs, note))
+            note = "arrays of tokens and counts, one prompt at a time"
+            rows.append(Row(f"{kind}_arrays_p99_us", arrays[kind]["p99_us"], "us", "lower", peer[kind]["p99_us"], note))
         if kind in batched:
             compare(bench, f"{kind} batched", peer[kind]["answers"], batched[kind]["answers"])
             rows.append(row_of(f"{kind}_batched_us", batched[kind]["us"], "us", "lower", theirs, "one at a time there"))
@@ -104,12 +112,13 @@ def ensure_table(bench: Bench) -> None:
 
 
 def compare_cnf(bench: Bench, drawn: list[list[list[int]]], theirs: list[Any], mine: list[Any]) -> str:
-    """As `compare`, but counts that differ are settled by counting: infini-gram's threads lose places between them."""
+    """As `compare`, but answers that differ are settled by looking everywhere: infini-gram's threads lose places."""
     windows = [window for windows in drawn for window in windows]
     settled, wrong = list(theirs), 0
     for i, (a, b) in enumerate(zip(theirs, mine, strict=True)):
         if a is not None and a != b:
-            right = queries.count_cnf(bench.corpus.read(), queries.arguments("find_cnf", windows[i])[0])
-            wrong += a[0] != right
-            settled[i] = b if b[0] == right != a[0] else a
+            clauses = queries.arguments("find_cnf", windows[i])[0]
+            places = queries.find_cnf(bench.corpus.read(), clauses)
+            settled[i] = found_places([place * bench.corpus.read().itemsize for place in places])
+            wrong += a != settled[i]
     return compare(bench, "find_cnf", settled, mine) + (f", {wrong} wrong there" if wrong else "")
