@@ -17,6 +17,8 @@ constexpr std::size_t kFirstLengths[] = {3, 4, 6};
 constexpr std::size_t kProbesInAll = 24;
 // Most texts that are matched share short runs with a corpus. Longer ones are followed one by one.
 constexpr std::size_t kShortMatch = 64;
+// Tokens from one match that is looked for to the next, while ends of matches are the same.
+constexpr std::size_t kMatchStep = 8;
 // Searches between two calls of who may end a sweep.
 constexpr std::size_t kAtOnce = 4096;
 constexpr std::size_t kBytesAtOnce = std::size_t{1} << 23;
@@ -372,25 +374,63 @@ void Corpus::match_lengths(const Query& text, std::int64_t min_support, std::int
                            const Poll& poll) const {
   const std::size_t n = text.size / token_bytes_;
   const std::vector<std::size_t> limits = this->limits(text);
-  const auto run = [&](std::size_t begin, std::size_t end) {
-    return Query{text.bytes + begin * token_bytes_, (end - begin) * token_bytes_};
-  };
+
+  // Ends of matches never go back. So every few tokens are looked at first: where two of these end in one place, all
+  // between do.
+  std::vector<std::size_t> starts;
+  for (std::size_t i = 0; i < n; i += kMatchStep) starts.push_back(i);
+  match_starts(text, limits, starts, min_support, lengths, poll);
+  follow_long_matches(text, limits, starts, min_support, lengths, poll);
+  const std::vector<std::size_t> known = std::move(starts);
+  starts.clear();
+  for (std::size_t k = 0; k < known.size(); ++k) {
+    const std::size_t begin = known[k], end = begin + std::size_t(lengths[begin]);
+    const std::size_t next = k + 1 < known.size() ? known[k + 1] : n;
+    const bool is_same = next < n && end == next + std::size_t(lengths[next]);
+    for (std::size_t i = begin + 1; i < next; ++i) {
+      if (is_same) {
+        lengths[i] = std::int64_t(end - i);
+      } else {
+        starts.push_back(i);
+      }
+    }
+  }
+  match_starts(text, limits, starts, min_support, lengths, poll);
+  follow_long_matches(text, limits, starts, min_support, lengths, poll);
+}
+
+/// Writes the lengths of the matches that begin at `starts`, up to kShortMatch.
+void Corpus::match_starts(const Query& text, const std::vector<std::size_t>& limits,
+                          const std::vector<std::size_t>& starts, std::int64_t min_support, std::int64_t* lengths,
+                          const Poll& poll) const {
   std::vector<Query> queries;
-  for (std::size_t from = 0; from < n; from += kAtOnce) {
-    const std::size_t to = std::min(n, from + kAtOnce);
+  std::vector<std::int64_t> found;
+  for (std::size_t from = 0; from < starts.size(); from += kAtOnce) {
+    const std::size_t to = std::min(starts.size(), from + kAtOnce);
     queries.clear();
-    for (std::size_t i = from; i < to; ++i) queries.push_back(run(i, std::min(limits[i], i + kShortMatch)));
-    match_prefixes(queries, lengths + from);
-    if (!is_plain(min_support)) lower_to_support(queries, min_support, lengths + from);
+    for (std::size_t k = from; k < to; ++k) {
+      const std::size_t begin = starts[k], end = std::min(limits[begin], begin + kShortMatch);
+      queries.push_back({text.bytes + begin * token_bytes_, (end - begin) * token_bytes_});
+    }
+    found.resize(queries.size());
+    match_prefixes(queries, found.data());
+    if (!is_plain(min_support)) lower_to_support(queries, min_support, found.data());
+    for (std::size_t k = from; k < to; ++k) lengths[starts[k]] = found[k - from];
     poll();
   }
+}
 
-  // Where a match is long, the ends of those that begin soon after it are mostly the same: the next one that goes
-  // further is found by doubling and bisection, so a text that stands in the corpus is read a few times and not once
-  // for each token.
-  for (std::size_t begin = 0; begin < n;) {
-    if (lengths[begin] < std::int64_t(kShortMatch) || limits[begin] == begin + kShortMatch) {
-      ++begin;
+/// Finds where the matches at `starts` end that are longer than was looked at.
+///
+/// The ends of those that begin soon after a long one are mostly the same. The next one that goes further is found by
+/// doubling and bisection, so a text that stands in the corpus is read a few times and not once for each token.
+void Corpus::follow_long_matches(const Query& text, const std::vector<std::size_t>& limits,
+                                 const std::vector<std::size_t>& starts, std::int64_t min_support,
+                                 std::int64_t* lengths, const Poll& poll) const {
+  for (std::size_t k = 0; k < starts.size();) {
+    std::size_t begin = starts[k];
+    if (lengths[begin] != std::int64_t(kShortMatch) || limits[begin] == begin + kShortMatch) {
+      ++k;
       continue;
     }
     poll();
@@ -400,13 +440,14 @@ void Corpus::match_lengths(const Query& text, std::int64_t min_support, std::int
     bool is_known = false;                                      // that one from `further` goes beyond
     for (std::size_t step = 1; end < limits[begin] && further - same > 1; step *= 2) {
       const std::size_t middle = is_known ? same + (further - same) / 2 : std::min(same + step, further - 1);
-      const Query longer = run(middle, end + 1);
+      const Query longer{text.bytes + middle * token_bytes_, (end + 1 - middle) * token_bytes_};
       bool found;
       have_support(&longer, 1, min_support, &found);
       (found ? further : same) = middle;
       is_known |= found;
     }
     for (++begin; begin < further; ++begin) lengths[begin] = std::int64_t(end - begin);
+    while (k < starts.size() && starts[k] < further) ++k;
   }
 }
 

@@ -76,6 +76,11 @@ class Corpus {
   void have_support(const Query* queries, std::size_t count, std::int64_t min_support, bool* out) const;
   std::vector<std::size_t> limits(const Query& text) const;
   bool is_plain(std::int64_t min_support) const { return min_support <= 1 && !subtracts_; }
+  void match_starts(const Query& text, const std::vector<std::size_t>& limits, const std::vector<std::size_t>& starts,
+                    std::int64_t min_support, std::int64_t* lengths, const Poll& poll) const;
+  void follow_long_matches(const Query& text, const std::vector<std::size_t>& limits,
+                           const std::vector<std::size_t>& starts, std::int64_t min_support, std::int64_t* lengths,
+                           const Poll& poll) const;
   void match_prefixes(const std::vector<Query>& queries, std::int64_t* lengths) const;
   void lower_to_support(const std::vector<Query>& queries, std::int64_t min_support, std::int64_t* lengths) const;
   void count_in_turn(const std::vector<Query>& queries, std::int64_t* out, const Poll& poll) const;
