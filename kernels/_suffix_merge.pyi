@@ -38,7 +38,7 @@ class SuffixMerge:
     moved back by the repeated tail of the longer block: no suffix before it depends on what follows the block.
 
     Memory: 4 bytes for each token on the right and 1/64 byte for each on the left beside the text and the entries,
-    which are read in sequence but for some twenty for each 256th token on the left. The GIL is released.
+    which are read in sequence but for some twenty for each 512th token on the left. The GIL is released.
     CorruptEntriesError where entries cannot be those of their block; entries merely out of order give a wrong order.
     """
 

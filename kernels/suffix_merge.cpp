@@ -11,12 +11,14 @@
 #include <type_traits>
 #include <utility>
 
+#include "huge_pages.h"
+
 namespace lodex {
 namespace {
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "entries and keys are read as little-endian integers");
 
-constexpr std::size_t kSample = 256;            // tokens from one ranked suffix of the left block to the next
+constexpr std::size_t kSample = 512;            // tokens from one ranked suffix of the left block to the next
 constexpr std::size_t kPage = 512;              // entries of the right block for each key in memory
 constexpr std::size_t kChunk = 2048;            // suffixes of a stream at a time: keys and positions stay in L1 and L2
 constexpr std::size_t kPrefetchDistance = 40;
@@ -208,10 +210,10 @@ SuffixMerge::WideKey SuffixMerge::wide_key_at(std::size_t position) const {
 
 void SuffixMerge::rank_right_block() {
   const std::size_t size = n_ - cut_;
-  // Zeros, because entries that name a suffix twice leave another one without a rank. New memory is zero anyway. Huge
-  // pages were tried: the scatter gained 2 ns a token, and the system took up to 9 to make them.
+  // Zeros, because entries that name a suffix twice leave another one without a rank. New memory is zero anyway.
   right_ranks_.reset(static_cast<std::uint32_t*>(std::calloc(size + 1, sizeof(std::uint32_t))));
   if (right_ranks_ == nullptr) throw std::bad_alloc();
+  advise_huge_pages(right_ranks_.get(), (size + 1) * sizeof(std::uint32_t));
   page_keys_.reserve(size / kPage + 1);
   std::vector<std::uint32_t> chunk(kChunk);
   std::uint32_t* const ranks = right_ranks_.get();

@@ -62,10 +62,10 @@ std::size_t repeated_tail(const std::uint8_t* text, std::size_t n, std::size_t t
 /// them sorted in their new context (`tail_ranks`, `start`), and they are merged with the right block.
 ///
 /// Any other suffix of the left block is compared with one of the right block in a bounded number of steps: it is known
-/// for every 256th suffix on the left how many of the right block are smaller, so at most 255 tokens are read before
+/// for every 512th suffix on the left how many of the right block are smaller, so at most 511 tokens are read before
 /// that number and the rank of what follows on the right decide.
 ///
-/// Memory beside the text: 4 bytes for each token on the right, 4 for every 256th on the left, and fixed buffers.
+/// Memory beside the text: 4 bytes for each token on the right, 4 for every 512th on the left, and fixed buffers.
 class SuffixMerge {
  public:
   /// Sixteen bytes as a number that compares as they do.
@@ -124,7 +124,7 @@ class SuffixMerge {
   // The tails: where they begin, their ranks by position, and by order their positions and ranks in the right block.
   std::size_t tails_begin_;
   std::vector<std::uint32_t> tails_in_right_, tail_ranks_, tails_, tails_right_ranks_;
-  // Of the suffix at tails_begin_ - 256 i: how many of the right block, and of the tails, are smaller.
+  // Of the suffix at tails_begin_ - 512 i: how many of the right block, and of the tails, are smaller.
   std::vector<std::uint32_t> samples_, tail_samples_;
   Stream left_stream_, right_stream_;
   std::vector<std::uint32_t> pending_;  // entries of the right block among which the tails are put
