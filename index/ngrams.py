@@ -26,10 +26,10 @@ from lodex.index.occurrences import OccurrenceReader, Place
 from lodex.index.pacing import Check
 from lodex.index.ranks import find_ranks, locate_rank
 from lodex.index.snapshot import Snapshot
+from lodex.index.spans import SpanRules, delimiter_tokens, word_starts
 from lodex.index.suffix import SuffixBuilder, corpus_of, suffix_parts
 from lodex.index.tokenizer import TokenIds
-from lodex.index.trace import SpanRules, delimiter_tokens, word_starts
-from lodex.index.tracer import Tracer, encode_delimiters
+from lodex.index.trace import Tracer, encode_delimiters
 from lodex.types import (
     Count,
     Found,
@@ -295,7 +295,7 @@ class NgramIndex:
     ) -> list[Trace]:
         """The maximal spans of each text that stand in the corpus, in its order, with documents that hold them.
 
-        See `index.trace.SpanRules` for what is kept. `where` filters the documents that are shown, not the spans.
+        See `index.spans.SpanRules` for what is kept. `where` filters the documents that are shown, not the spans.
         `delimiters` are token sequences, or one array of tokens that each are one.
         `strings` are the texts themselves where they are known: spans then have their bytes in them.
         """

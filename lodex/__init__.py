@@ -15,7 +15,7 @@ from lodex.types import Document
 
 if TYPE_CHECKING:
     from lodex.client import AsyncClient, Client
-    from lodex.index.infini_gram import InfiniGramEngine
+    from lodex.index.infini_gram.engine import InfiniGramEngine
     from lodex.service.embedded import open_store as open
 
 __version__ = "0.1.0"
@@ -25,7 +25,7 @@ __all__ = ["AsyncClient", "Client", "Document", "InfiniGramEngine", "LodexError"
 _LAZY = {
     "AsyncClient": ("lodex.client", "AsyncClient"),
     "Client": ("lodex.client", "Client"),
-    "InfiniGramEngine": ("lodex.index.infini_gram", "InfiniGramEngine"),
+    "InfiniGramEngine": ("lodex.index.infini_gram.engine", "InfiniGramEngine"),
     "open": ("lodex.service.embedded", "open_store"),
 }
 

@@ -17,8 +17,8 @@ from lodex.client import Client, IngestResult, StoreView
 from lodex.config import Limits
 from lodex.errors import InvalidArgumentError, LodexError
 from lodex.index.history import version_of_tag
-from lodex.index.infini_gram import InfiniGramEngine
-from lodex.index.infini_gram_folder import is_infini_gram_folder
+from lodex.index.infini_gram.engine import InfiniGramEngine
+from lodex.index.infini_gram.folder import is_infini_gram_folder
 from lodex.index.store import VERIFY_LIGHT, Store
 from lodex.index.writer import AddResult
 from lodex.service.application import Application

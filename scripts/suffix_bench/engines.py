@@ -28,7 +28,7 @@ _LONGEST_ANSWER = 200
 def open_engine(name: str, folder: Path, in_memory: bool = False, advise: str | None = None) -> Any:
     """An engine on an index folder, mapped or read into memory; infini-gram without prefetching: its fastest."""
     if name == LODEX:
-        from lodex.index.infini_gram import InfiniGramEngine
+        from lodex.index.infini_gram.engine import InfiniGramEngine
 
         how = {} if advise is None else {"advise": advise}
         return InfiniGramEngine(folder, eos_token_id=EOS, load_to_ram=in_memory, **how)

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from lodex.config import Limits
 from lodex.errors import InvalidArgumentError
 from lodex.index.ngrams import NgramIndex
+from lodex.index.spans import delimiter_tokens
 from lodex.index.tokenizer import Tokenizer
-from lodex.index.trace import delimiter_tokens
 from lodex.service import ngram_results as results
 from lodex.service.batch import Batch
 from lodex.service.call import Call, looks_up

@@ -11,9 +11,9 @@ import pytest
 
 import lodex
 from lodex.errors import InvalidArgumentError, LodexError, NotFoundError
-from lodex.index import infini_gram_cnf
 from lodex.index.build import build_index
-from lodex.index.infini_gram import InfiniGramEngine
+from lodex.index.infini_gram import cnf as infini_gram_cnf
+from lodex.index.infini_gram.engine import InfiniGramEngine
 from lodex.index.store import Store
 from lodex.index.suffix import SuffixBuilder
 from lodex.index.tokenizer import DEFAULT_TOKENIZER, Tokenizer

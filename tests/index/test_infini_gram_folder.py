@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from lodex.errors import DataLossError, InvalidArgumentError, LodexError, NotFoundError
-from lodex.index.infini_gram import InfiniGramEngine
-from lodex.index.infini_gram_folder import find_shards, is_infini_gram_folder, token_dtype_of
+from lodex.index.infini_gram.engine import InfiniGramEngine
+from lodex.index.infini_gram.folder import find_shards, is_infini_gram_folder, token_dtype_of
 from tests.index.infini_gram_corpora import write_folder
 
 KINDS = ("tokenized", "table", "offset", "metadata", "metaoff", "unigram")

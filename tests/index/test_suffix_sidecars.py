@@ -8,7 +8,7 @@ import pytest
 from lodex.errors import DataLossError, InvalidArgumentError
 from lodex.index import suffix_sidecars
 from lodex.index.build import build_index
-from lodex.index.infini_gram import InfiniGramEngine
+from lodex.index.infini_gram.engine import InfiniGramEngine
 from lodex.index.ngrams import NgramIndex
 from lodex.index.receipt import Artefact
 from lodex.index.store import Store

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lodex.errors import InvalidArgumentError
 from lodex.filters import Condition, Texts
-from lodex.index import trace as trace_module
+from lodex.index import spans as spans_module
 from lodex.index.tokenizer import Tokenizer
 from lodex.types import SpanRanking
 from tests.index.ngram_oracle import Ids, MakeIndex, index_maker, live_corpus, spell
@@ -77,8 +77,8 @@ def test_documents_of_frequent_spans_are_found_beyond_the_first_ranks(
     make_index: MakeIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many places of one document or of deleted ones come first, as many documents are shown as there are."""
-    monkeypatch.setattr(trace_module, "_FIRST_RANKS", 1)
-    monkeypatch.setattr(trace_module, "_GROWTH", 2)
+    monkeypatch.setattr(spans_module, "_FIRST_RANKS", 1)
+    monkeypatch.setattr(spans_module, "_GROWTH", 2)
     index = make_index(["a " * 300, "b a b", "a b", *["a c"] * 20, "b b a"], 2, deleted=range(3, 15))
     for shown in (1, 2, 5, 12, 40):
         (found,) = index.trace([[1]], max_count=0, max_density=1.0, max_documents=shown)

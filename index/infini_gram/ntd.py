@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from lodex.index.infini_gram_results import NtdResult, TokenResult
-from lodex.index.infini_gram_shard import Shard
+from lodex.index.infini_gram.results import NtdResult, TokenResult
+from lodex.index.infini_gram.shard import Shard
 
 Int64s = npt.NDArray[np.int64]
 

@@ -14,11 +14,11 @@ from typing import Self
 import numpy as np
 
 from lodex.errors import InvalidArgumentError, NotFoundError
-from lodex.index.infini_gram_attribution import longest_spans, spans_with_places
-from lodex.index.infini_gram_batches import BatchedQueries
-from lodex.index.infini_gram_folder import find_shards, token_dtype_named, token_dtype_of
-from lodex.index.infini_gram_ntd import distribution, sampled_distribution
-from lodex.index.infini_gram_results import (
+from lodex.index.infini_gram.attribution import longest_spans, spans_with_places
+from lodex.index.infini_gram.batches import BatchedQueries
+from lodex.index.infini_gram.folder import find_shards, token_dtype_named, token_dtype_of
+from lodex.index.infini_gram.ntd import distribution, sampled_distribution
+from lodex.index.infini_gram.results import (
     AttributionResult,
     CountResult,
     CreativityResult,
@@ -28,10 +28,10 @@ from lodex.index.infini_gram_results import (
     NtdResult,
     ProbResult,
 )
-from lodex.index.infini_gram_search import DocumentSearch
-from lodex.index.infini_gram_shard import Shard
-from lodex.index.infini_gram_shards import NOT_TOKEN_IDS, TokenIds, whole_number
-from lodex.index.infini_gram_unigrams import Unigrams
+from lodex.index.infini_gram.search import DocumentSearch
+from lodex.index.infini_gram.shard import Shard
+from lodex.index.infini_gram.shards import NOT_TOKEN_IDS, TokenIds, whole_number
+from lodex.index.infini_gram.unigrams import Unigrams
 from lodex.index.mapped_files import ADVICE, NORMAL
 
 IndexDir = str | Path | Sequence[str | Path]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from lodex.errors import InvalidArgumentError
-from lodex.index.infini_gram_documents import DocResult
-from lodex.index.infini_gram_shard import Shard
-from lodex.index.infini_gram_shards import SearchedShards, number_below, tuples_of, whole_number
+from lodex.index.infini_gram.documents import DocResult
+from lodex.index.infini_gram.shard import Shard
+from lodex.index.infini_gram.shards import SearchedShards, number_below, tuples_of, whole_number
 
 
 class DocumentLookup(SearchedShards):

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lodex.errors import InvalidArgumentError
-from lodex.index.infini_gram_results import (
+from lodex.index.infini_gram.results import (
     CountsResult,
     FindsResult,
     InfgramNtdsResult,
@@ -17,8 +17,8 @@ from lodex.index.infini_gram_results import (
     NtdsResult,
     ProbsResult,
 )
-from lodex.index.infini_gram_shard import Tokens
-from lodex.index.infini_gram_shards import SearchedShards, TokenIds
+from lodex.index.infini_gram.shard import Tokens
+from lodex.index.infini_gram.shards import SearchedShards, TokenIds
 
 Int64s = npt.NDArray[np.int64]
 Float64s = npt.NDArray[np.float64]

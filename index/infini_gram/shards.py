@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lodex.errors import InvalidArgumentError
-from lodex.index.infini_gram_documents import Documents
-from lodex.index.infini_gram_shard import Shard, Tokens
+from lodex.index.infini_gram.documents import Documents
+from lodex.index.infini_gram.shard import Shard, Tokens
 from lodex.kernels._suffix import Corpus
 
 Int64s = npt.NDArray[np.int64]

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lodex.errors import InvalidArgumentError
-from lodex.index.infini_gram_cnf import Conjunctions, find_conjunctions
-from lodex.index.infini_gram_documents import DocResult
-from lodex.index.infini_gram_lookup import DocumentLookup
-from lodex.index.infini_gram_results import CountResult, FindCnfResult, SearchDocsResult
-from lodex.index.infini_gram_shard import Tokens
-from lodex.index.infini_gram_shards import TokenIds, whole_number
+from lodex.index.infini_gram.cnf import Conjunctions, find_conjunctions
+from lodex.index.infini_gram.documents import DocResult
+from lodex.index.infini_gram.lookup import DocumentLookup
+from lodex.index.infini_gram.results import CountResult, FindCnfResult, SearchDocsResult
+from lodex.index.infini_gram.shard import Tokens
+from lodex.index.infini_gram.shards import TokenIds, whole_number
 
 Cnf = Sequence[Sequence[TokenIds]]
 Int64s = npt.NDArray[np.int64]

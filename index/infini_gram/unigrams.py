@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lodex.index.infini_gram_shard import Shard, Tokens
+from lodex.index.infini_gram.shard import Shard, Tokens
 
 Int64s = npt.NDArray[np.int64]
 Float64s = npt.NDArray[np.float64]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import TypedDict
 
-from lodex.index.infini_gram_shard import Shard
+from lodex.index.infini_gram.shard import Shard
 
 
 class DocResult(TypedDict):

@@ -7,8 +7,8 @@ from typing import NotRequired, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from lodex.index.infini_gram_attribution import AttributionSpan
-from lodex.index.infini_gram_documents import DocResult
+from lodex.index.infini_gram.attribution import AttributionSpan
+from lodex.index.infini_gram.documents import DocResult
 
 Int64s = npt.NDArray[np.int64]
 Float64s = npt.NDArray[np.float64]

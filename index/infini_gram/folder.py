@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from lodex.errors import DataLossError, InvalidArgumentError, NotFoundError
-from lodex.index.infini_gram_shard import ShardFiles
+from lodex.index.infini_gram.shard import ShardFiles
 from lodex.kernels.suffix_table import offset_width
 
 TOKEN_DTYPES: Mapping[str, np.dtype[Any]] = {"u8": np.dtype("u1"), "u16": np.dtype("<u2"), "u32": np.dtype("<u4")}
