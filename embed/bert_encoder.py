@@ -11,12 +11,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AutoConfig, BertModel
 
-from lodex.embed.bert_tokens import BertTokens
-from lodex.embed.checkpoint import CONFIG, TOKENIZER, WEIGHTS, Checkpoint, read_checkpoint
-from lodex.embed.device import open_device
 from lodex.embed.encoder import TextEncoder
-from lodex.embed.packed_linear import pack_linear_layers
-from lodex.embed.pooling import POOLINGS
+from lodex.embed.formats.sentence_transformers import CONFIG, TOKENIZER, WEIGHTS, Checkpoint, read_checkpoint
+from lodex.embed.pooling.pooling import POOLINGS
+from lodex.embed.runtime.device import open_device
+from lodex.embed.runtime.packed_linear import pack_linear_layers
+from lodex.embed.tokens.bert_tokens import BertTokens
 from lodex.errors import DataLossError, InvalidArgumentError
 from lodex.types import EncoderInfo, TextKind
 

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, DynamicCache
 
-from lodex.embed.decoder_config import read_decoder_config
-from lodex.embed.decoder_weights import CONFIG, load_decoder_weights, weight_files
-from lodex.embed.device import open_device
-from lodex.embed.packed_linear import pack_linear_layers
+from lodex.embed.backbones.config import read_decoder_config
+from lodex.embed.backbones.weights import CONFIG, load_decoder_weights, weight_files
+from lodex.embed.runtime.device import open_device
+from lodex.embed.runtime.packed_linear import pack_linear_layers
 from lodex.errors import InvalidArgumentError
 
 # Raise it where the same files come to mean other states.

@@ -9,19 +9,19 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModel
 
-from lodex.embed.bidirectional import check_attention
-from lodex.embed.checkpoint import TOKENIZER
-from lodex.embed.decoder_checkpoint import DecoderCheckpoint, read_decoder_checkpoint
-from lodex.embed.decoder_config import read_config_json
-from lodex.embed.decoder_tokens import DecoderTokens
-from lodex.embed.decoder_weights import load_backbone_weights
-from lodex.embed.device import open_device
+from lodex.embed.backbones.bidirectional import check_attention
+from lodex.embed.backbones.config import read_config_json
+from lodex.embed.backbones.weights import load_backbone_weights
 from lodex.embed.encoder import TextEncoder
-from lodex.embed.latent_attention import LatentAttentionHead
-from lodex.embed.nv_embed import MODEL_TYPE as NV_EMBED
-from lodex.embed.nv_embed import load_nv_embed_weights, read_nv_embed
-from lodex.embed.packed_linear import pack_linear_layers
-from lodex.embed.pooling import POOLINGS
+from lodex.embed.formats.decoder_checkpoint import DecoderCheckpoint, read_decoder_checkpoint
+from lodex.embed.formats.nv_embed import MODEL_TYPE as NV_EMBED
+from lodex.embed.formats.nv_embed import load_nv_embed_weights, read_nv_embed
+from lodex.embed.formats.sentence_transformers import TOKENIZER
+from lodex.embed.pooling.latent_attention import LatentAttentionHead
+from lodex.embed.pooling.pooling import POOLINGS
+from lodex.embed.runtime.device import open_device
+from lodex.embed.runtime.packed_linear import pack_linear_layers
+from lodex.embed.tokens.decoder_tokens import DecoderTokens
 from lodex.errors import InvalidArgumentError
 from lodex.types import EncoderInfo, TextKind
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from lodex.embed.batching import batches_of_equal_length
-from lodex.embed.workers import Workers
+from lodex.embed.runtime.batching import batches_of_equal_length
+from lodex.embed.runtime.workers import Workers
 from lodex.types import Embeddings, EncoderInfo, TextKind
 
 # Tokens in one forward: on a CPU core the activations of this many still fit its cache; a GPU wants more to do.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lodex.embed.decoder_folder import decoder_folder
+from lodex.embed.formats.hub import decoder_folder
 from lodex.errors import MissingExtraError, NotFoundError
 
 if TYPE_CHECKING:

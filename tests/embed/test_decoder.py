@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
+from lodex.embed.backbones.config import MODEL_TYPES
 from lodex.embed.decoder import Decoder, fingerprint_decoder
-from lodex.embed.decoder_config import MODEL_TYPES
 from lodex.embed.decoder_encoder import DecoderEncoder
 from lodex.errors import InvalidArgumentError
 from tests.embed.conftest import MakeDecoder

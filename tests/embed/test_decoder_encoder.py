@@ -9,10 +9,10 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModel
 
-from lodex.embed.decoder_checkpoint import read_decoder_checkpoint
-from lodex.embed.decoder_config import MODEL_TYPES
+from lodex.embed.backbones.config import MODEL_TYPES
 from lodex.embed.decoder_encoder import DecoderEncoder
-from lodex.embed.embedder_folder import make_embedder
+from lodex.embed.formats.decoder_checkpoint import read_decoder_checkpoint
+from lodex.embed.formats.embedder_folder import make_embedder
 from lodex.embed.registry import load_encoder
 from lodex.errors import AlreadyExistsError, InvalidArgumentError
 from lodex.types import TextKind
