@@ -79,13 +79,9 @@ def choose_precision(
 def multiplies_bfloat16(device: torch.device) -> bool:
     """Whether the machine has instructions that multiply bfloat16: AVX512_BF16 or AMX, or an accelerator with them."""
     if device.type == "cpu":
-        return torch.ops.mkldnn._is_mkldnn_bf16_supported() and _has_dot_products()
+        # oneDNN would take AVX512BW for enough, and then convert every product.
+        supported = torch.ops.mkldnn._is_mkldnn_bf16_supported() and torch.cpu._is_avx512_bf16_supported()
+        return bool(supported)
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return False
-
-
-def _has_dot_products() -> bool:
-    """OneDNN takes AVX512BW for enough, and then converts every product."""
-    capabilities = torch.backends.cpu.get_cpu_capability()
-    return capabilities.startswith("AVX512") and torch.cpu._is_avx512_bf16_supported()
