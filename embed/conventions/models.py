@@ -50,19 +50,20 @@ def find_model(name: str) -> KnownModel | None:
     return None
 
 
-def complete(stated: Mapping[str, Any], name: str, where: str) -> Convention:
+def complete(stated: Mapping[str, Any], name: str, where: str, template: str = "") -> Convention:
     """The convention of a model: what its folder `where` states, and what the registry knows of `name` beside it.
 
-    A prompt that is the registry's template with some task in it makes that the default task. The shorter length
-    holds. InvalidArgumentError where folder and registry contradict each other, and where neither names the pooling.
+    A prompt for queries that is the template of the registry, or of the folder's form, with some task in it makes that
+    the default task. The shorter length holds. InvalidArgumentError where folder and registry contradict each other,
+    and where neither names the pooling.
     """
     model = find_model(name)
     facts = dict(model.facts) if model is not None else {}
-    merged = facts | stated
-    for key in ("query_prompt", "passage_prompt"):
-        task = task_of(facts[key], stated[key]) if key in stated and TASK in facts.get(key, "") else None
-        if task is not None:
-            merged |= {key: facts[key], "default_task": task}
+    merged = {**facts, **stated}
+    template = facts.get("query_prompt", template)
+    task = task_of(template, merged.get("query_prompt", "")) if TASK in template else None
+    if task is not None and task != TASK:
+        merged |= {"query_prompt": template, "default_task": task}
     if "max_tokens" in facts and "max_tokens" in stated:
         merged["max_tokens"] = min(facts["max_tokens"], stated["max_tokens"])
     for key in facts.keys() & stated.keys() - {"max_tokens", "default_task", "prompts"}:

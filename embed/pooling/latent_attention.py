@@ -78,9 +78,7 @@ class FoldedLatentAttention(nn.Module):
         self.sizes = sizes
         self.norm = _copy_norm(norm)
         self.scores = linear(A)
-        self.shares = nn.Sequential(
-            nn.Unflatten(-1, (sizes.heads, sizes.latents)), nn.Softmax(dim=-1), nn.Flatten(-2)
-        )
+        self.shares = nn.Sequential(nn.Unflatten(-1, (sizes.heads, sizes.latents)), nn.Softmax(dim=-1), nn.Flatten(-2))
         self.answers = linear(B)
         self.mlp = mlp.detached()
 
@@ -123,7 +121,8 @@ class _CrossAttention(nn.Module):
 
         Head by head: of the projections, two thirds of the parameters, only the rows of one head are ever float32.
         """
-        to_q, to_kv, to_out = (self.fn[name].weight for name in ("to_q", "to_kv", "to_out"))
+        weights = self.fn.state_dict()
+        to_q, to_kv, to_out = (weights[f"{name}.weight"] for name in ("to_q", "to_kv", "to_out"))
         inner, R, H = len(to_q), len(latents), to_out.shape[0]
         context = _copy_norm(self.norm_context)(latents.float())  # (R, C)
         A, B = torch.empty(self._heads * R, H), torch.empty(H, self._heads * R)

@@ -78,7 +78,7 @@ class MultiLayerHead(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         """(..., T, heads * D) -> (..., heads, T, D)."""
-        return x.unflatten(-1, (self.sizes.heads, self.sizes.head_width)).transpose(-2, -3)
+        return x.view(*x.shape[:-1], self.sizes.heads, self.sizes.head_width).transpose(-2, -3)
 
 
 class FoldedMultiLayerHead(nn.Module):
@@ -129,5 +129,5 @@ class MultiLayerPooling(nn.Module):
                 f"expected {sizes.layers} layers of {sizes.hidden}, got {vectors.shape[1]} of {vectors.shape[2]}"
             )
         # On a CPU text by text: the products of a batch need not sum each of its texts in the same order.
-        parts = vectors.split(1) if vectors.device.type == "cpu" else [vectors]
+        parts = torch.split(vectors, 1) if vectors.device.type == "cpu" else [vectors]
         return torch.cat([self.head(part) for part in parts])

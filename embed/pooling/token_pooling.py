@@ -71,7 +71,7 @@ def _weighted(hidden: Tensor, batch: Ragged, weights: Tensor) -> Tensor:
 def sum_by_text(values: Tensor, batch: Ragged) -> Tensor:
     """The sums over the tokens of each text: (N, H) float32 to (B, H), each in an order of its own tokens alone."""
     if values.device.type == "cpu":
-        return torch.stack([part.sum(0) for part in values.split(batch.lengths)])
+        return torch.stack([part.sum(0) for part in torch.split(values, list(batch.lengths))])
     # One thread sums a column of a text: no launch for each text, and no atomic additions.
     return torch.segment_reduce(values, "sum", offsets=batch.offsets.to(torch.int64), axis=0, unsafe=True)
 

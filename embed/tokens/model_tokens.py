@@ -10,13 +10,12 @@ from pathlib import Path
 from tokenizers import Encoding, Tokenizer
 
 from lodex.embed.conventions.convention import Convention
+from lodex.embed.conventions.templates import TEXT
 from lodex.embed.tokens.framing import TokenRow
+from lodex.embed.tokens.offsets import last_copy, shortened, tokens_within
 from lodex.embed.tokens.text_head import TextHead
 from lodex.embed.tokens.unicode import surrogate_error
 from lodex.errors import InvalidArgumentError, LodexError
-
-TEXT = "{text}"
-"""Where the text goes in a prompt that does not merely stand before it."""
 
 # The tokenizer's own record of a text is many times the size of its ids.
 _TEXTS_AT_ONCE = 256
@@ -77,12 +76,15 @@ class ModelTokens:
         decoder = self._tokenizer.get_added_tokens_decoder()
         self._special = {token_id for token_id, token in decoder.items() if token.special}
         self._left_out = lru_cache(_PROMPTS_KEPT)(self._count_left_out)
+        self._fills = lru_cache(_PROMPTS_KEPT)(self._has_no_room)
 
     def encode(self, texts: Sequence[str], prompt: str = "") -> list[TokenRow | LodexError]:
         """A row for each text; InvalidArgumentError in the place of a text of which nothing would be pooled."""
         errors = [surrogate_error(text, i) for i, text in enumerate(texts)]
         readable = [text if error is None else "" for text, error in zip(texts, errors, strict=True)]
         prefix, *rest = prompt.split(TEXT)
+        if self._fills(prefix):
+            return [error or self._no_room(i) for i, error in enumerate(errors)]
         if len(rest) > 1 or any(rest) or (prefix and self._convention.instruction_mask == "exact"):
             rows = self._encode_by_offsets(readable, (prefix, *(rest or [""])))
         else:
@@ -98,11 +100,7 @@ class ModelTokens:
         left_out = self._left_out(prefix) if prefix else 0
         heads = [self._head(text) for text in texts]
         rows = self._framed(prefix + head for head in heads)
-        short = [
-            i
-            for i, text in enumerate(texts)
-            if len(heads[i]) < len(text) and len(rows[i]) <= self._max_tokens
-        ]
+        short = [i for i, text in enumerate(texts) if len(heads[i]) < len(text) and len(rows[i]) <= self._max_tokens]
         for i, row in zip(short, self._framed(prefix + texts[i] for i in short), strict=True):
             rows[i] = row
         cut = [self._cut(row) for row in rows]
@@ -143,31 +141,27 @@ class ModelTokens:
 
     def _place(self, texts: Sequence[str], around: tuple[str, ...]) -> list[TokenRow]:
         encodings = self._encode_with_offsets([text.join(around) for text in texts])
-        return [
-            self._place_one(text, around, encoding) for text, encoding in zip(texts, encodings, strict=True)
-        ]
+        return [self._place_one(text, around, encoding) for text, encoding in zip(texts, encodings, strict=True)]
 
     def _place_one(self, text: str, around: tuple[str, ...], encoding: Encoding) -> TokenRow:
         room = self._max_tokens - len(self._begin) - len(self._end)
-        whole = text
-        while len(around) > 2 and len(encoding.ids) > room and text:
-            text = text[: _shorter(encoding, len(around[0]), len(text), -(-(len(encoding.ids) - room) // 2))]
+        is_echo, whole = len(around) > 2, text
+        while is_echo and text and len(encoding.ids) > room:
+            half = -(-(len(encoding.ids) - room) // 2)  # of the tokens too many, rounded up
+            text = text[: shortened(encoding, len(around[0]), len(text), half)]
             encoding = self._tokenizer.encode(text.join(around), add_special_tokens=False)
-        first, last = _tokens_within(encoding, *_last_copy(text, around))
+        first, last = tokens_within(encoding, *last_copy(text, around))
         ids, missing = encoding.ids, max(0, len(encoding.ids) - room)
-        behind = ids[last:]
         if missing and self._convention.keeps_end:
-            last = max(first, last - missing)
-            ids = [*ids[:last], *behind]
-        row = [*self._begin, *ids, *self._end] or [self._start_id]
-        row, begin = row[: self._max_tokens], len(self._begin)
-        is_echo = len(around) > 2
-        masks = is_echo or (around[0] and self._convention.instruction_mask != "none")
-        ends = len(row) if not is_echo or self._convention.pooling == "last" else min(begin + last, len(row))
-        left_out = begin + first if is_echo or self._convention.instruction_mask == "exact" else 0
-        if masks and not left_out:
-            left_out = self._left_out(around[0])
-        return TokenRow(row, min(left_out, ends) if masks else 0, ends, truncated=missing > 0 or text != whole)
+            kept = max(first, last - missing)
+            ids, last = [*ids[:kept], *ids[last:]], kept
+        row = ([*self._begin, *ids, *self._end] or [self._start_id])[: self._max_tokens]
+        before = len(self._begin) + first
+        end = len(row) if not is_echo or self._convention.pooling == "last" else min(len(self._begin) + last, len(row))
+        begin = before if is_echo or self._convention.instruction_mask == "exact" else self._left_out(around[0])
+        if not (is_echo or around[0]):
+            begin = 0
+        return TokenRow(row, min(begin, end), end, truncated=missing > 0 or text != whole)
 
     # -------------------------------------------------------------------------------- the tokenizer
 
@@ -181,7 +175,9 @@ class ModelTokens:
 
     def _encode_with_offsets(self, texts: Sequence[str]) -> Iterable[Encoding]:
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
-            yield from self._tokenizer.encode_batch(list(texts[start : start + _TEXTS_AT_ONCE]), add_special_tokens=False)
+            yield from self._tokenizer.encode_batch(
+                list(texts[start : start + _TEXTS_AT_ONCE]), add_special_tokens=False
+            )
 
     def _frame(self, path: Path) -> tuple[list[int], list[int]]:
         """What the tokenizer puts before and after a text, seen on a text of one letter."""
@@ -191,8 +187,26 @@ class ModelTokens:
                 return framed[:begin], framed[begin + len(plain) :]
         raise InvalidArgumentError(f"{path} changes a text where it adds special tokens: {plain} to {framed}", "model")
 
+    def _has_no_room(self, prefix: str) -> bool:
+        room = self._max_tokens - len(self._begin) - (len(self._end) if self._convention.keeps_end else 0)
+        return bool(prefix) and len(self._encode_plain([prefix])[0]) >= room
+
+    def _no_room(self, i: int) -> InvalidArgumentError:
+        return InvalidArgumentError(
+            f"text {i} has no room: its prompt alone fills the {self._max_tokens} tokens of the model", f"texts[{i}]"
+        )
+
     def _empty_pool(self, i: int) -> InvalidArgumentError:
         return InvalidArgumentError(
-            f"text {i} leaves no token to pool: within {self._max_tokens} tokens there is none beside its prompt",
-            f"texts[{i}]",
+            f"text {i} leaves no token to pool: beside its prompt none is left of it", f"texts[{i}]"
         )
+
+
+def _open(path: Path) -> Tokenizer:
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing narrower
+        raise InvalidArgumentError(f"{path} is no tokenizer: {error}", "model") from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
