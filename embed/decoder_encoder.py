@@ -17,7 +17,7 @@ from lodex.embed.formats.decoder_checkpoint import DecoderCheckpoint, read_decod
 from lodex.embed.formats.nv_embed import MODEL_TYPE as NV_EMBED
 from lodex.embed.formats.nv_embed import load_nv_embed_weights, read_nv_embed
 from lodex.embed.formats.sentence_transformers import TOKENIZER
-from lodex.embed.pooling.latent_attention import LatentAttentionHead
+from lodex.embed.pooling.latent_attention import FoldedLatentAttention, LatentAttentionHead
 from lodex.embed.pooling.pooling import POOLINGS
 from lodex.embed.runtime.device import open_device
 from lodex.embed.runtime.packed_linear import pack_linear_layers
@@ -36,7 +36,7 @@ class DecoderEncoder(TextEncoder):
         self,
         checkpoint: DecoderCheckpoint,
         backbone: nn.Module,
-        head: LatentAttentionHead | None,
+        head: FoldedLatentAttention | None,
         name: str,
         device: torch.device,
     ) -> None:
@@ -79,12 +79,13 @@ class DecoderEncoder(TextEncoder):
         backbone: nn.Module = AutoModel.from_config(  # type: ignore[no-untyped-call]
             checkpoint.config, dtype=torch.float32
         )
-        head = LatentAttentionHead(checkpoint.latent) if checkpoint.latent else None
-        if head is None:
+        head = None
+        if checkpoint.latent is None:
             load_backbone_weights(backbone, folder)
         else:
-            load_nv_embed_weights(backbone, head, folder)
-            head.fold()
+            published = LatentAttentionHead(checkpoint.latent)
+            load_nv_embed_weights(backbone, published, folder)
+            head = published.folded()
         for module in filter(None, (backbone, head)):
             module.eval().requires_grad_(False).to(place)
             if place.type == "cpu":
