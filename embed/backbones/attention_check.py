@@ -20,7 +20,7 @@ _TOKENS, _PADDING = 8, 3
 # Relative to the largest value. What a token does not see changes nothing but by rounding; what it sees, far more.
 _UNSEEN = 1e-6
 # States of the same tokens by other routes: the rounding of a deep model, far below what a wrong mask does.
-_SAME = {torch.float32: 1e-3, torch.bfloat16: 5e-2}
+_SAME = {torch.float32: 1e-3, torch.bfloat16: 0.1}
 
 _Call = tuple[nn.Module, tuple[Any, ...], dict[str, Any]]
 
