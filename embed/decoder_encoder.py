@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModel
 
-from lodex.embed.backbones.bidirectional import check_attention
+from lodex.embed.backbones.attention_check import check_attention
 from lodex.embed.backbones.config import read_config_json
 from lodex.embed.backbones.weights import load_backbone_weights
 from lodex.embed.encoder import TextEncoder
