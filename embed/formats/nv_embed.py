@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from lodex.embed.backbones.backbone import BackboneSource
 from lodex.embed.backbones.bidirectional import see_all
 from lodex.embed.backbones.config import make_decoder_config, read_config_json
+from lodex.embed.backbones.families import FAMILIES
 from lodex.embed.backbones.weights import (
     CONFIG,
-    HEADS,
     TensorFiles,
     load_module,
     load_strictly,
@@ -101,7 +101,7 @@ def load_latent_head(folder: Path, sizes: LatentAttentionSizes) -> FoldedLatentA
     files = TensorFiles(folder)
     refuse_left_over(files, (_BACKBONE, _HEAD))
     # Left out of other models, for there they embed nothing. Here none is published: one would be of another model.
-    heads = sorted(name for name in files.names if name.removeprefix(_BACKBONE).startswith(HEADS))
+    heads = sorted(name for name in files.names if name.removeprefix(_BACKBONE).startswith(FAMILIES["mistral"].heads))
     if heads:
         raise InvalidArgumentError(
             f"{folder} holds weights that are not of its {CONFIG}: Unexpected key(s): {heads}", "model"
