@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from lodex.embed.batching import batches_of_equal_length
+from lodex.embed.runtime.batching import batches_of_equal_length
 from lodex.errors import InvalidArgumentError
 from lodex.lm.infgram import score_continuations
 from lodex.lm.mixture import InfgramPart, KnnPart, Mixture, mix

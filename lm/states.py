@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from lodex.embed.batching import batches_of_equal_length
 from lodex.embed.decoder import Decoder
-from lodex.embed.workers import Workers
+from lodex.embed.runtime.batching import batches_of_equal_length
+from lodex.embed.runtime.workers import Workers
 from lodex.errors import InvalidArgumentError
 from lodex.index.knn_files import KeySource
 from lodex.index.tokenizer import TokenIds

@@ -32,7 +32,7 @@ def llama2c(
 ) -> None:
     """Convert a llama2.c model (version 0, float32) to a folder of transformers."""
     try:
-        from lodex.embed.llama2c import convert_llama2c
+        from lodex.embed.formats.llama2c import convert_llama2c
     except ModuleNotFoundError as error:
         raise MissingExtraError("converting a model", "minilm") from error
     convert_llama2c(model, tokenizer, out)
@@ -55,8 +55,8 @@ def embedder(
 ) -> None:
     """Make an embedder of a decoder, for lodex index dense --model FOLDER."""
     try:
-        from lodex.embed.decoder_folder import decoder_folder
-        from lodex.embed.embedder_folder import make_embedder
+        from lodex.embed.formats.embedder_folder import make_embedder
+        from lodex.embed.formats.hub import decoder_folder
     except ModuleNotFoundError as error:
         raise MissingExtraError("converting a model", "minilm") from error
     info = make_embedder(

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import AutoConfig, AutoModelForCausalLM, BertConfig, BertModel
 
 from lodex.embed.encoder import TextEncoder
-from lodex.embed.llama2c import convert_llama2c
+from lodex.embed.formats.llama2c import convert_llama2c
 from lodex.embed.registry import load_encoder
 
 WORDS = [

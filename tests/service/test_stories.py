@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from lodex.client import Client
-from lodex.embed.llama2c import convert_llama2c
+from lodex.embed.formats.llama2c import convert_llama2c
 from lodex.service.server import Server
 from lodex.types import Finished, GeneratedTokens, Sampling
-from tests.embed.test_llama2c import PUBLISHED
+from tests.embed.formats.test_llama2c import PUBLISHED
 
 STORIES = Path(os.environ.get("LODEX_DATA", "../shared/data")) / "decoder_stories260k"
 

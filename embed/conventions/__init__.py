@@ -1,0 +1,1 @@
+"""How each model wants its texts: prompts, pooling, special tokens, as data."""

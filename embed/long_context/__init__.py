@@ -1,0 +1,1 @@
+"""Reading texts longer than a model was trained on."""

@@ -1,0 +1,1 @@
+"""From the states of a text's tokens to one vector."""

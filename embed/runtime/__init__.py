@@ -1,0 +1,1 @@
+"""How forwards are run: batches, threads, packed weights."""

@@ -1,0 +1,1 @@
+"""What is done to vectors after the model: truncation, whitening, quantisation."""
