@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from lodex.errors import DimensionMismatchError, InvalidArgumentError
+from lodex.embed.tokens.framing import TokenRow
+from lodex.errors import DimensionMismatchError, InvalidArgumentError, LodexError
 from lodex.types import EncoderInfo, TextKind
 
 if TYPE_CHECKING:
@@ -67,40 +68,54 @@ class EmbedRecipe:
 class ShardVectors:
     """What became of a run of texts.
 
-    `vectors` (n, width) of the recipe's type; `truncated` (n,) bool; `token_counts` (n,) int64, empty where the
-    embedder does not count them for each text; `tokens` were read in all.
+    `vectors` (n, width) of the recipe's type; `truncated` (n,) bool; `token_counts` (n,) int64, those that were read.
     """
 
     vectors: npt.NDArray[Any]
     truncated: npt.NDArray[np.bool_]
     token_counts: npt.NDArray[np.int64]
-    tokens: int
+
+    @property
+    def tokens(self) -> int:
+        """How many were read in all."""
+        return int(self.token_counts.sum())
+
+
+def tokenize_shard(encoder: TextEncoder, recipe: EmbedRecipe, texts: Sequence[str]) -> list[TokenRow | LodexError]:
+    """What `embed_shard` reads, or what is wrong with a text. Beside a forward it may run in another thread."""
+    return encoder.tokenize(texts, recipe.kind, instruction=recipe.instruction)
 
 
 def embed_shard(
-    encoder: TextEncoder, recipe: EmbedRecipe, texts: Sequence[str], advance: Callable[[int], None]
+    encoder: TextEncoder, recipe: EmbedRecipe, rows: Sequence[TokenRow], advance: Callable[[int], None]
 ) -> ShardVectors:
-    """Embed texts by a recipe. Pure: the same texts and recipe give the same bits, in whatever process.
+    """Embed the rows of texts by a recipe. Pure: the same texts and recipe give the same bits, in whatever process.
 
     `advance` is told how many more texts are done, and may raise. Bits are 1 for numbers above 0, the first number in
-    the highest bit of the first byte. InvalidArgumentError where the embedder cannot do what is asked, or gives a
-    vector that is not finite, which text then is in `field` as `texts[3]`.
+    the highest bit of the first byte. InvalidArgumentError where the embedder gives a vector that is not finite, whose
+    text then is in `field` as `texts[3]`; DimensionMismatchError where it gives too few.
     """
-    if recipe.instruction is not None:
-        raise InvalidArgumentError(f"{encoder.info.name!r} takes no instruction", "instruction")
-    embeddings = encoder.embed(texts, recipe.kind, advance)
-    n, d = len(texts), encoder.info.dimension
-    vectors = embeddings.vectors
-    if vectors.shape != (n, d):
-        raise DimensionMismatchError(f"{encoder.info.name!r} gave vectors of shape {vectors.shape}, expected {(n, d)}")
+    vectors = encoder.embed_rows(rows, advance)
+    expected = len(rows), encoder.info.dimension
+    if vectors.shape != expected:
+        raise DimensionMismatchError(
+            f"{encoder.info.name!r} gave vectors of shape {vectors.shape}, expected {expected}"
+        )
     if not np.isfinite(vectors).all():
-        bad = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
+        bad = int((~np.isfinite(vectors)).any(axis=1).argmax())
         raise InvalidArgumentError(f"{encoder.info.name!r} gave a vector that is not finite", f"texts[{bad}]")
-    if recipe.dimensions is not None:
-        raise InvalidArgumentError(f"{encoder.info.name!r} does not say that its vectors may be cut", "dimensions")
     return ShardVectors(
-        _encoded(vectors, recipe.data_type), embeddings.truncated, embeddings.token_counts, embeddings.tokens
+        vectors=_encoded(vectors, recipe.data_type),
+        truncated=np.array([row.truncated for row in rows], np.bool_),
+        token_counts=np.array([len(row.ids) for row in rows], np.int64),
     )
+
+
+def check_recipe(encoder: TextEncoder, recipe: EmbedRecipe) -> None:
+    """InvalidArgumentError names what the embedder cannot do: the instruction or the dimensions."""
+    encoder.tokenize([], recipe.kind, instruction=recipe.instruction)
+    if recipe.dimensions not in (None, encoder.info.dimension, *encoder.info.matryoshka):
+        raise InvalidArgumentError(f"{encoder.info.name!r} has no {recipe.dimensions} dimensions", "dimensions")
 
 
 def _encoded(vectors: npt.NDArray[np.float32], data_type: DataType) -> npt.NDArray[Any]:

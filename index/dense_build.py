@@ -26,7 +26,6 @@ from lodex.types import Embeddings, EncoderInfo, Progress
 KIND = "dense"
 # Below this many vectors a segment is scanned whole: brute force is exact and as fast (FAISS's own guidance).
 IVF_FROM = 50_000
-DEFAULT_PRECISION = "float32"
 _TEXT = "title passage"
 # What of an embedder is written down. Whatever else is known of it follows from the fingerprint, and may not make
 # another index of one that is there.
@@ -50,25 +49,15 @@ class DenseBuilder:
 
     kind = KIND
 
-    def __init__(
-        self,
-        chunking: str,
-        encoder: EncoderInfo,
-        embed: EmbedPassages,
-        *,
-        ivf_from: int = IVF_FROM,
-        precision: str = DEFAULT_PRECISION,
-    ) -> None:
-        """`precision` is that in which `embed` computes; vectors of two precisions do not stand in one index."""
+    def __init__(self, chunking: str, encoder: EncoderInfo, embed: EmbedPassages, *, ivf_from: int = IVF_FROM) -> None:
         self.depends_on: tuple[str, ...] = (chunking,)
-        self._recipe = {"encoder": _identity(encoder), "text": _TEXT}
-        if precision != DEFAULT_PRECISION:
-            self._recipe["precision"] = precision
         self.config: Mapping[str, Any] = {
             "chunking": chunking,
+            "encoder": _identity(encoder),
             "ivf_from": ivf_from,
             "metric": "inner_product",
-        } | self._recipe
+            "text": _TEXT,
+        }
         self._encoder = encoder
         self._embed = embed
         self._ivf_from = max(ivf_from, 2)
@@ -128,7 +117,7 @@ class DenseBuilder:
             return write_vectors(out, part.vectors, part.tokens, part.truncated)
 
         inputs = (f"segments/{table.segment.id}", f"artefacts/{passages.kind}/{passages.id}")
-        config = {"first": first, "last": last} | self._recipe
+        config = {"encoder": self.config["encoder"], "first": first, "last": last, "text": _TEXT}
         part = shards.take(Task(EMBED, inputs, config), work, partial(_read, dimension=self._encoder.dimension))
         progress.advance(last - first - told)
         return part
@@ -155,11 +144,6 @@ def _identity(encoder: EncoderInfo) -> dict[str, Any]:
 def read_encoder(config: Mapping[str, Any]) -> EncoderInfo:
     """The embedder that a dense index's configuration records."""
     return EncoderInfo(**config["encoder"])
-
-
-def read_precision(config: Mapping[str, Any]) -> str:
-    """The precision in which a dense index was embedded; it is written down where it is not float32."""
-    return str(config.get("precision", DEFAULT_PRECISION))
 
 
 def _shards(table: PassageTable) -> Iterator[tuple[int, int]]:

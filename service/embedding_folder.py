@@ -79,6 +79,10 @@ class EmbeddingFolder:
         """What an earlier call set out to do, None where there was none."""
         return self._read(_PLAN)
 
+    def has_shards(self) -> bool:
+        """Whether anything was finished of what the plan says."""
+        return any(self.path.glob("artefacts/*/[0-9a-f]*"))
+
     def begin(self, plan: Mapping[str, Any]) -> None:
         """Write down what is to be done, before anything is."""
         replace_file(self.path / _PLAN, canonical_json({**_FORMAT, **plan}))

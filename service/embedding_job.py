@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lodex.embed.embedding_task import DataType, EmbedRecipe, ShardVectors, embed_shard
-from lodex.errors import DataLossError, FailedPreconditionError, InputError, InvalidArgumentError
+from lodex.embed.embedding_task import DataType, EmbedRecipe, ShardVectors, check_recipe, embed_shard, tokenize_shard
+from lodex.embed.runtime.pipeline import run_pipeline
+from lodex.embed.tokens.framing import TokenRow
+from lodex.errors import DataLossError, FailedPreconditionError, InputError, InvalidArgumentError, LodexError
 from lodex.index.ingest_task import OnError, Skipped, SkippedFaults
-from lodex.index.job_report import JobReport, run_measured, tell_tasks, tell_tokens
+from lodex.index.job_report import JobReport, TaskReport, run_measured, tell_tasks, tell_tokens
 from lodex.index.jobs import Task, TaskResult, artefact_path, forget_task
-from lodex.index.receipt import Artefact, read_receipt
+from lodex.index.receipt import RECEIPT, Artefact, Receipt, read_receipt
 from lodex.index.sources.fault import Fault
 from lodex.index.sources.fields import Fields
 from lodex.index.sources.reading import Reading
@@ -27,6 +30,7 @@ from lodex.types import Progress, Silent, TextKind
 if TYPE_CHECKING:
     from lodex.embed.encoder import TextEncoder
 
+_SAME = "give the same, or remove it to begin again"
 _TEXT_FIELD = re.compile(r"texts\[(\d+)\]")
 
 
@@ -91,7 +95,7 @@ def embed_file(
 
     `source` is a `.jsonl` (plain, gzip or zstd), `.parquet` or `.txt` file, of which every line is a text, or `-` for
     JSON lines from standard input. Ids are kept as they are, in their order; none is compared with another. Memory is
-    bounded by one shard of texts and vectors.
+    bounded by a few shards of texts and vectors.
 
     A shard is known by its texts and ids, so a killed call that is repeated embeds those shards that are not finished,
     whatever has become of the file, and the table has the bytes that it would have had. Raises InputError naming file
@@ -121,8 +125,22 @@ def _finished(output: Path, done: Mapping[str, Any]) -> EmbeddedFile:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Shard:
+    """A run of texts on its way: its task, its tokens unless the shard is there, and how far in the file it reaches."""
+
+    texts: list[TextRow]
+    task: Task
+    tokens: list[TokenRow | LodexError] | None
+    read_bytes: int
+
+
 class _Job:
-    """One run of a job, in its locked folder."""
+    """One run of a job, in its locked folder.
+
+    The next shard is read and tokenised while one is in the model. It is published before the next one begins, so that
+    a kill never costs two.
+    """
 
     def __init__(self, folder: EmbeddingFolder, options: EmbedOptions, progress: Progress, report: JobReport) -> None:
         self._folder = folder
@@ -139,17 +157,19 @@ class _Job:
     def run(self, source: str, read: ReadItems, open_encoder: OpenEncoder, *, overwrite: bool) -> EmbeddedFile:
         """Embed, join, publish."""
         started = time.perf_counter()
-        plan = self._folder.plan()
-        if not overwrite:
-            self._folder.require_free()
-        self._require_same(plan)
+        plan = self._planned(overwrite=overwrite)
         encoder = open_encoder(self._options.precision if plan is None else plan["recipe"]["precision"])
         recipe = self._recipe(encoder, plan)
         if plan is None:
             self._folder.begin({"options": self._options.to_json(), "recipe": recipe.config()})
         self._progress.start("embedding", size_of(source), "bytes")
-        for rows in runs_of(self._texts(read), self._options.shard_rows):
-            self._embed(encoder, recipe, rows)
+        run_pipeline(
+            runs_of(self._texts(read), self._options.shard_rows),
+            partial(self._prepare, encoder, recipe),
+            partial(self._embed, encoder, recipe),
+            self._take,
+            depth=1,
+        )
         self._progress.finish()
         VectorTable(recipe, encoder.info).write(self._folder.table, map(self._shard, self._shards))
         dimension = recipe.dimensions or encoder.info.dimension
@@ -167,16 +187,22 @@ class _Job:
             skipped=self._skipped.summary(),
         )
 
-    def _require_same(self, plan: Mapping[str, Any] | None) -> None:
-        """FailedPreconditionError where an unfinished job was asked for something else."""
+    def _planned(self, *, overwrite: bool) -> Mapping[str, Any] | None:
+        """The plan of an unfinished job, to be obeyed; FailedPreconditionError where it was asked for something else.
+
+        None where there is none, or none of which anything was done.
+        """
+        plan = self._folder.plan()
+        if not overwrite:
+            self._folder.require_free()
         wanted = self._options.to_json()
-        if plan is None or plan["options"] == wanted:
-            return
+        if plan is None or not self._folder.has_shards():
+            return None
         had = plan["options"]
-        differing = ", ".join(f"{name} {had.get(name)!r}" for name in wanted if had.get(name) != wanted[name])
-        raise FailedPreconditionError(
-            f"{self._folder.path} holds an unfinished job with {differing}: give the same, or remove it to begin again"
-        )
+        if had != wanted:
+            differing = ", ".join(f"{name} {had.get(name)!r}" for name in wanted if had.get(name) != wanted[name])
+            raise FailedPreconditionError(f"{self._folder.path} holds an unfinished job with {differing}: {_SAME}")
+        return plan
 
     def _recipe(self, encoder: TextEncoder, plan: Mapping[str, Any] | None) -> EmbedRecipe:
         """What the plan says, or what the options come to with this embedder."""
@@ -185,18 +211,20 @@ class _Job:
             if recipe.fingerprint != encoder.info.fingerprint:
                 raise FailedPreconditionError(
                     f"{self._folder.path} holds an unfinished job with another embedder ({recipe.fingerprint}) than "
-                    f"{encoder.info.name!r} ({encoder.info.fingerprint}): give the same, or remove it to begin again"
+                    f"{encoder.info.name!r} ({encoder.info.fingerprint}): {_SAME}"
                 )
             return recipe
         options = self._options
-        return EmbedRecipe(
+        recipe = EmbedRecipe(
             fingerprint=encoder.info.fingerprint,
             kind=options.kind,
             instruction=options.instruction,
             dimensions=options.dimensions,
             data_type=options.data_type,
-            precision=_precision(encoder),
+            precision=encoder.precision,
         )
+        check_recipe(encoder, recipe)
+        return recipe
 
     def _texts(self, read: ReadItems) -> Iterator[TextRow]:
         """The rows that can be embedded; the first fault is raised, unless faults are to be skipped."""
@@ -213,26 +241,49 @@ class _Job:
     def _count_bytes(self, amount: int) -> None:
         self._read_bytes += amount
 
-    def _embed(self, encoder: TextEncoder, recipe: EmbedRecipe, rows: list[TextRow]) -> None:
-        """Make one shard, or find it; either way it is part of the table."""
-        share = _Share(self._progress, self._read_bytes, len(rows))
-        self._read_bytes = 0
-        task = Task(EMBED, (digest_of(rows),), recipe.config())
+    def _prepare(self, encoder: TextEncoder, recipe: EmbedRecipe, texts: list[TextRow]) -> _Shard:
+        """A run of texts as tokens, unless its shard is there. In the thread that reads."""
+        read_bytes, self._read_bytes = self._read_bytes, 0
+        task = Task(EMBED, (digest_of(texts),), recipe.config())
+        is_there = (artefact_path(self._folder.path, EMBED, task.id) / RECEIPT).exists()
+        tokens = None if is_there else tokenize_shard(encoder, recipe, [row.text for row in texts])
+        return _Shard(texts, task, tokens, read_bytes)
+
+    def _embed(
+        self, encoder: TextEncoder, recipe: EmbedRecipe, shard: _Shard
+    ) -> tuple[_Shard, Receipt, TaskReport, _Share]:
+        """Make a shard, or find it."""
+        share = _Share(self._progress, shard.read_bytes, len(shard.texts))
 
         def work(out: Path) -> TaskResult:
-            made = _embedded(encoder, recipe, rows, share.advance)
+            assert shard.tokens is not None, "a shard that was there is gone, though its folder is locked"
+            refused = [i for i, row in enumerate(shard.tokens) if isinstance(row, LodexError)]
+            if refused and self._options.on_error == "fail":
+                raise _fault(shard.texts[refused[0]], str(shard.tokens[refused[0]]))
+            kept = [
+                (text, row) for text, row in zip(shard.texts, shard.tokens, strict=True) if isinstance(row, TokenRow)
+            ]
+            made = _embedded(encoder, recipe, kept, share.advance)
             tell_tokens(self._progress, made.tokens)
-            self._new_tokens += made.tokens
-            return write_shard(out, [row.id for row in rows], made)
+            result = write_shard(out, [text.id for text, _ in kept], made)
+            return replace(result, details={**result.details, "refused": [[i, str(shard.tokens[i])] for i in refused]})
 
-        artefact, report = run_measured(self._folder.path, task, work)
+        artefact, report = run_measured(self._folder.path, shard.task, work)
+        return shard, artefact.receipt, report, share
+
+    def _take(self, made: tuple[_Shard, Receipt, TaskReport, _Share]) -> None:
+        """Count a shard in, whether it was made or found."""
+        shard, receipt, report, share = made
         share.complete()
         self._report.add(report)
-        self._shards.append(task.id)
+        self._shards.append(shard.task.id)
         self._found += report.is_skipped
-        self._rows += len(rows)
-        self._tokens += artefact.receipt.details["tokens"]
-        self._truncated += artefact.receipt.details["truncated"]
+        self._rows += receipt.rows
+        self._tokens += receipt.details["tokens"]
+        self._new_tokens += 0 if report.is_skipped else receipt.details["tokens"]
+        self._truncated += receipt.details["truncated"]
+        for i, message in receipt.details["refused"]:
+            self._skipped.add(_fault(shard.texts[i], message))
         tell_tasks(self._progress, len(self._shards), None)
 
     def _shard(self, id: str) -> Artefact:
@@ -271,19 +322,20 @@ class _Share:
 
 
 def _embedded(
-    encoder: TextEncoder, recipe: EmbedRecipe, rows: list[TextRow], advance: Callable[[int], None]
+    encoder: TextEncoder,
+    recipe: EmbedRecipe,
+    kept: Sequence[tuple[TextRow, TokenRow]],
+    advance: Callable[[int], None],
 ) -> ShardVectors:
-    """The vectors of a shard; what is wrong with a text is said by file and line."""
+    """The vectors of a shard; a text that the model makes nothing of is said by file and line."""
     try:
-        return embed_shard(encoder, recipe, [row.text for row in rows], advance)
+        return embed_shard(encoder, recipe, [row for _, row in kept], advance)
     except InvalidArgumentError as error:
         place = _TEXT_FIELD.match(error.field)
         if place is None:
             raise
-        row = rows[int(place[1])]
-        raise InputError(str(error), row.place, row.line, Fault.WRONG_TYPE) from error
+        raise _fault(kept[int(place[1])][0], str(error)) from error
 
 
-def _precision(encoder: TextEncoder) -> str:
-    """In which the embedder computes."""
-    return str(getattr(encoder, "precision", "float32"))
+def _fault(text: TextRow, message: str) -> InputError:
+    return InputError(message, text.place, text.line, Fault.REFUSED)

@@ -24,14 +24,17 @@ METADATA = b"lodex.embed"
 """The key of the table's metadata under which stands, as JSON, what made its vectors."""
 _ROWS = "rows.arrow"
 _ROWS_SCHEMA = pa.schema(
-    [pa.field("id", pa.string(), False), pa.field("tokens", pa.uint32()), pa.field("truncated", pa.bool_(), False)]
+    [
+        pa.field("id", pa.string(), False),
+        pa.field("tokens", pa.uint32(), False),
+        pa.field("truncated", pa.bool_(), False),
+    ]
 )
 
 
 def write_shard(out: Path, ids: Sequence[str], made: ShardVectors) -> TaskResult:
     """Write one shard: `vectors.*`, and `rows.arrow` with a row of (id, tokens, truncated) for each text."""
-    tokens = pa.array(made.token_counts, pa.uint32()) if len(made.token_counts) else pa.nulls(len(ids), pa.uint32())
-    columns = [pa.array(ids, pa.string()), tokens, pa.array(made.truncated)]
+    columns = [pa.array(ids, pa.string()), pa.array(made.token_counts, pa.uint32()), pa.array(made.truncated)]
     write_single_batch(out / _ROWS, pa.record_batch(columns, schema=_ROWS_SCHEMA))
     return write_vectors(out, made.vectors, made.tokens, int(made.truncated.sum()))
 

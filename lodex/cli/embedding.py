@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from lodex.cli.app import JsonFlag, app, plural, print_json, say
 from lodex.cli.job import LogJsonFlag, job_progress
 from lodex.embed.embedding_task import DataType
-from lodex.errors import InvalidArgumentError, MissingExtraError
+from lodex.errors import MissingExtraError
 from lodex.index.ingest_task import OnError
 from lodex.index.job_report import JobReport
 from lodex.index.sources.fields import Fields
@@ -116,9 +116,7 @@ def _open(model: str, precision: str) -> TextEncoder:
         from lodex.embed.registry import load_encoder
     except ModuleNotFoundError as error:
         raise MissingExtraError("embedding", "minilm") from error
-    if precision != "float32":
-        raise InvalidArgumentError(f"precision is {precision!r}, expected float32", "precision")
-    return load_encoder(model)
+    return load_encoder(model, precision=precision)
 
 
 def _print(done: EmbeddedFile) -> None:

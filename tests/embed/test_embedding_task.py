@@ -8,28 +8,29 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from lodex.embed.embedding_task import EmbedRecipe, embed_shard
+from lodex.embed.embedding_task import EmbedRecipe, check_recipe, embed_shard, tokenize_shard
 from lodex.embed.encoder import TextEncoder
+from lodex.embed.tokens.framing import TokenRow
 from lodex.errors import DimensionMismatchError, InvalidArgumentError
-from lodex.types import Embeddings, EncoderInfo, TextKind
+from lodex.types import EncoderInfo, TextKind
 
 INFO = EncoderInfo(name="given", fingerprint="sha256:1", dimension=10, max_tokens=9, normalized=True)
 RECIPE = EmbedRecipe("sha256:1", TextKind.PASSAGE)
+ROWS = [TokenRow([0] * n, 0, n, truncated=n > 3) for n in (1, 2, 4)]
 
 
 def encoder_of(vectors: npt.ArrayLike) -> TextEncoder:
     """An embedder that gives these vectors whatever it is asked."""
 
-    def embed(texts: Sequence[str], kind: TextKind, advance: Callable[[int], None]) -> Embeddings:
-        advance(len(texts))
-        counts = np.arange(len(texts), dtype=np.int64)
-        return Embeddings(np.array(vectors, np.float32), np.zeros(len(texts), np.bool_), 7, token_counts=counts)
+    def embed_rows(rows: Sequence[TokenRow], advance: Callable[[int], None]) -> npt.NDArray[np.float32]:
+        advance(len(rows))
+        return np.array(vectors, np.float32)
 
-    return cast("TextEncoder", SimpleNamespace(info=INFO, embed=embed))
+    return cast("TextEncoder", SimpleNamespace(info=INFO, embed_rows=embed_rows))
 
 
-def shard(vectors: npt.ArrayLike, recipe: EmbedRecipe = RECIPE, n: int = 3) -> Any:
-    return embed_shard(encoder_of(vectors), recipe, ["text"] * n, lambda done: None).vectors
+def shard(vectors: npt.ArrayLike, recipe: EmbedRecipe = RECIPE) -> Any:
+    return embed_shard(encoder_of(vectors), recipe, ROWS, lambda done: None).vectors
 
 
 @pytest.fixture
@@ -41,10 +42,12 @@ def vectors() -> npt.NDArray[np.float32]:
 
 def test_float32_is_what_the_embedder_gave(vectors: npt.NDArray[np.float32]) -> None:
     """Bit for bit, with its counts beside it."""
-    made = embed_shard(encoder_of(vectors), RECIPE, ["a", "b", "c"], lambda done: None)
+    told: list[int] = []
+    made = embed_shard(encoder_of(vectors), RECIPE, ROWS, told.append)
     assert made.vectors.tobytes() == vectors.tobytes()
-    assert made.token_counts.tolist() == [0, 1, 2]
-    assert made.tokens == 7
+    assert (made.token_counts.tolist(), made.tokens) == ([1, 2, 4], 7)
+    assert made.truncated.tolist() == [False, False, True]
+    assert told == [3]
 
 
 def test_float16_is_the_nearest_one(vectors: npt.NDArray[np.float32]) -> None:
@@ -89,12 +92,27 @@ def test_an_embedder_that_breaks_its_word_is_refused(vectors: npt.NDArray[np.flo
     assert raised.value.field == "texts[2]"
 
 
-def test_what_the_embedder_cannot_do_is_refused(vectors: npt.NDArray[np.float32]) -> None:
-    """By the name of the option."""
+def test_what_the_embedder_cannot_do_is_refused(minilm: TextEncoder) -> None:
+    """By the name of the option; its own dimensions are no fault, nor is what it was not asked for."""
     for name, recipe in (
         ("instruction", EmbedRecipe("sha256:1", TextKind.QUERY, instruction="find")),
         ("dimensions", EmbedRecipe("sha256:1", TextKind.QUERY, dimensions=4)),
     ):
         with pytest.raises(InvalidArgumentError) as raised:
-            shard(vectors, recipe)
+            check_recipe(minilm, recipe)
         assert raised.value.field == name
+    check_recipe(minilm, EmbedRecipe("sha256:1", TextKind.QUERY, dimensions=384))
+    check_recipe(minilm, RECIPE)
+
+
+def test_shards_have_the_vectors_of_the_embedder_itself(minilm: TextEncoder) -> None:
+    """Bit for bit, however the texts are divided."""
+    texts = ["a cat", "", "a text of some more words"] * 5
+    expected = minilm.embed(texts, TextKind.QUERY).vectors
+    recipe = EmbedRecipe(minilm.info.fingerprint, TextKind.QUERY)
+    for size in (1, 4, 15):
+        found = []
+        for first in range(0, len(texts), size):
+            rows = tokenize_shard(minilm, recipe, texts[first : first + size])
+            found.append(embed_shard(minilm, recipe, cast("list[TokenRow]", rows), lambda done: None).vectors)
+        assert np.concatenate(found).tobytes() == expected.tobytes()

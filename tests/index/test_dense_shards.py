@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lodex.index.build import build_index
-from lodex.index.dense_build import DenseBuilder, read_encoder, read_precision
+from lodex.index.dense_build import DenseBuilder, read_encoder
 from lodex.index.gc import collect_garbage
 from lodex.index.passages import PassagesBuilder
 from lodex.index.store import Store
@@ -136,37 +136,29 @@ def test_progress_counts_every_passage_once_and_only_tokens_that_were_read(tmp_p
     assert (meter.rows, meter.read) == (PASSAGES, sum(map(len, again.texts)))
 
 
-def test_shards_of_another_embedder_or_precision_are_not_taken(tmp_path: Path) -> None:
+def test_shards_of_another_embedder_are_not_taken(tmp_path: Path) -> None:
     """Each has its own."""
     store = store_at(tmp_path / "store")
     with pytest.raises(Interrupted):
         build(store, Embedder(20))
-    exact, other = Embedder(), Embedder()
-    build_index(store, "bf16", DenseBuilder("document", INFO, exact, precision="bfloat16"))
-    info = replace(INFO, fingerprint="sha256:2")
-    build_index(store, "other", DenseBuilder("document", info, other))
-    assert len(exact.texts) == len(other.texts) == PASSAGES
+    other = Embedder()
+    build_index(store, "other", DenseBuilder("document", replace(INFO, fingerprint="sha256:2"), other))
+    assert len(other.texts) == PASSAGES
 
 
-def test_the_configuration_names_a_precision_that_is_not_float32(tmp_path: Path) -> None:
-    """So that indexes that are there keep theirs, and the id of every part."""
+def test_the_configuration_holds_the_identity_of_the_embedder_alone() -> None:
+    """What is known of it beside may change without making another index of one that is there."""
     plain = DenseBuilder("180w", INFO, Embedder()).config
-    assert plain == {
-        "chunking": "180w",
-        "encoder": {
-            "name": "counted",
-            "fingerprint": "sha256:1",
-            "dimension": 4,
-            "max_tokens": 9,
-            "normalized": False,
-        },
-        "ivf_from": 50_000,
-        "metric": "inner_product",
-        "text": "title passage",
+    assert plain["encoder"] == {
+        "name": "counted",
+        "fingerprint": "sha256:1",
+        "dimension": 4,
+        "max_tokens": 9,
+        "normalized": False,
     }
-    fast = DenseBuilder("180w", INFO, Embedder(), precision="bfloat16").config
-    assert (read_precision(plain), read_precision(fast)) == ("float32", "bfloat16")
-    assert read_encoder(fast) == INFO
+    more = replace(INFO, matryoshka=(4, 2), instructed=True)
+    assert DenseBuilder("180w", more, Embedder()).config == plain
+    assert read_encoder(plain) == INFO
 
 
 def test_left_over_shards_are_garbage_once_they_are_old(tmp_path: Path) -> None:

@@ -15,12 +15,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from lodex.embed.encoder import TextEncoder
+from lodex.embed.tokens.framing import TokenRow
 from lodex.errors import (
     AlreadyExistsError,
     DataLossError,
     FailedPreconditionError,
     InputError,
     InvalidArgumentError,
+    LodexError,
 )
 from lodex.index.job_report import JobReport
 from lodex.index.sources.fields import Fields
@@ -28,7 +30,7 @@ from lodex.service import embedding_folder
 from lodex.service.embedding_folder import EmbeddingFolder
 from lodex.service.embedding_job import EmbeddedFile, EmbedOptions, embed_file
 from lodex.service.vector_table import read_facts
-from lodex.types import Embeddings, EncoderInfo, Silent, TextKind
+from lodex.types import EncoderInfo, Silent, TextKind
 
 D = 12
 ROWS = 8
@@ -42,25 +44,42 @@ class Interrupted(BaseException):
 class Hashed:
     """An embedder of hashed vectors that counts what it embeds, and breaks off where it is told."""
 
+    precision = "float32"
+
     def __init__(self, until: int | None = None, fingerprint: str = "sha256:1") -> None:
         self.info = EncoderInfo("hashed", fingerprint, D, 4, normalized=True)
         self.texts: list[str] = []
         self.kinds: set[TextKind] = set()
         self._until = until
+        self._known: list[tuple[str, TextKind]] = []
 
-    def embed(self, texts: Sequence[str], kind: TextKind, advance: Callable[[int], None]) -> Embeddings:
-        """A vector for each text; texts of over 4 words are cut."""
+    def tokenize(
+        self, texts: Sequence[str], kind: TextKind, *, instruction: str | None = None
+    ) -> list[TokenRow | LodexError]:
+        """As many ids as words, each the number of the text; texts of over 4 words count as cut."""
+        if instruction is not None:
+            raise InvalidArgumentError("no instruction", "instruction")
+        return [self._row(text, kind) for text in texts]
+
+    def _row(self, text: str, kind: TextKind) -> TokenRow | LodexError:
+        if text == "refused":
+            return InvalidArgumentError("the text is refused")
         self.kinds.add(kind)
-        for text in texts:
+        self._known.append((text, kind))
+        words = len(text.split())
+        return TokenRow([len(self._known) - 1] * words, 0, words, truncated=words > 4)
+
+    def embed_rows(self, rows: Sequence[TokenRow], advance: Callable[[int], None]) -> npt.NDArray[np.float32]:
+        """A vector for each text."""
+        vectors = np.empty((len(rows), D), np.float32)
+        for i, row in enumerate(rows):
             if len(self.texts) == self._until:
                 raise Interrupted
-            if text == "refused":
-                raise InvalidArgumentError("the text is refused", f"texts[{texts.index(text)}]")
+            text, kind = self._known[row.ids[0]]
+            vectors[i] = np.nan if text == "broken" else vector_of(text, kind)
             self.texts.append(text)
             advance(1)
-        counts = np.array([len(text.split()) for text in texts])
-        vectors = np.stack([vector_of(text, kind) for text in texts])
-        return Embeddings(vectors, counts > 4, int(counts.sum()), self.info.fingerprint, counts)
+        return vectors
 
 
 def vector_of(text: str, kind: TextKind = TextKind.PASSAGE) -> npt.NDArray[np.float32]:
@@ -370,6 +389,7 @@ def test_two_processes_never_write_one_table(source: Path, tmp_path: Path) -> No
         ('{"id": "x", "text": 3}', "must be a string"),
         ('{"id": "x", "text": "\\ud800"}', "not valid Unicode"),
         ('{"id": "x", "text": "refused"}', "the text is refused"),
+        ('{"id": "x", "text": "broken"}', "not finite"),
     ],
 )
 def test_wrong_input_is_named_by_file_and_line(source: Path, tmp_path: Path, line: str, complaint: str) -> None:
@@ -396,6 +416,41 @@ def test_faults_may_be_left_out_and_counted(source: Path, tmp_path: Path) -> Non
     done = embed(source, tmp_path / "out", options=options(on_error="skip"))
     assert (tmp_path / "out").read_bytes() == (tmp_path / "whole").read_bytes()
     assert [(skipped.fault, skipped.count) for skipped in done.skipped] == [("not JSON", 2), ("missing field", 1)]
+
+
+def test_texts_that_the_embedder_refuses_are_left_out_and_counted_in_every_call(source: Path, tmp_path: Path) -> None:
+    """Also by one that finds their shard finished; a shard of them alone has no rows."""
+    refused = '{"id": "no", "text": "refused"}'
+    lines = source.read_text().splitlines()
+    source.write_text("\n".join([refused] * ROWS + lines[:3] + [refused] + lines[3:]))
+    skipping = options(on_error="skip")
+    with pytest.raises(Interrupted):
+        embed(source, tmp_path / "out", Hashed(20), options=skipping)
+    done = embed(source, tmp_path / "out", options=skipping)
+    assert done.shards_found == 3
+    (skipped,) = done.skipped
+    assert (skipped.fault, skipped.count) == ("refused by the embedder", ROWS + 1)
+    assert skipped.examples[0] == f"{source}:1: the text is refused"
+    assert pq.read_table(tmp_path / "out").column("id").to_pylist() == [f"id-{i}" for i in range(30)]
+
+
+@pytest.mark.parametrize("changes", [{"instruction": "find"}, {"dimensions": 5}])
+def test_what_the_embedder_cannot_do_leaves_nothing_behind(
+    source: Path, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    """It is refused before anything is planned, so that the next call is free to ask for less."""
+    with pytest.raises(InvalidArgumentError) as raised:
+        embed(source, tmp_path / "out", options=options(**changes))
+    assert raised.value.field == next(iter(changes))
+    assert leftovers(tmp_path / "out") == []
+
+
+def test_a_plan_of_which_nothing_was_done_binds_nobody(source: Path, tmp_path: Path) -> None:
+    """It is written anew."""
+    with pytest.raises(Interrupted):
+        embed(source, tmp_path / "out", Hashed(3))
+    embed(source, tmp_path / "out", options=options(data_type="bits"))
+    assert pq.read_table(tmp_path / "out").schema.field("vector").type == pa.binary(2)
 
 
 def test_what_is_no_file_of_texts_is_refused_before_anything_is_made(tmp_path: Path) -> None:
