@@ -94,7 +94,9 @@ def _serving(background: Background) -> Iterator[Callable[..., Server]]:
             catalog = Catalog({name: Store.open(path) for name, path in stores.items()})
             language_models = LanguageModels(chosen.language_models, chosen.language_model)
             policy = WritePolicy.of(chosen)
-            application = Application(catalog, Models(), chosen.limits, language_models, policy=policy)
+            models = Models(max_queued_tokens=chosen.limits.max_queued_tokens, int8_ranges=chosen.int8_ranges)
+            tei = chosen.tei_prompt if chosen.tei else None
+            application = Application(catalog, models, chosen.limits, language_models, policy=policy, tei_prompt=tei)
             server = Server(application, chosen)
             await server.start()
             servers.append(server)
