@@ -134,6 +134,7 @@ class OpenStore(StoreView):
         super().__init__(Client(transport=EmbeddedTransport(application), timeout_s=math.inf), name)
         self.store = store
         self.embed = self.client.embed
+        self.embed_stream = self.client.embed_stream
         self._models = models
         self._language_models = application.language_models
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from lodex.embed.conventions.convention import Convention
 from lodex.embed.tokens.framing import TokenRow
 from lodex.errors import InvalidArgumentError, LodexError
-from lodex.service.embed_queue import Vectors
+from lodex.service.embed_queue import EmbedQueue, Vectors
+from lodex.service.int8_ranges import Int8Ranges
+from lodex.service.models import Embedder, Models
 from lodex.types import EncoderInfo, TextKind
 
 
@@ -27,7 +30,9 @@ class RecordingEncoder:
     order in which they began. A row that begins with `poison` fails its batch; a text "unreadable" has no row.
     """
 
-    def __init__(self, max_batch_tokens: int = 8, batches_at_once: int = 1, convention: Convention | None = None) -> None:
+    def __init__(
+        self, max_batch_tokens: int = 8, batches_at_once: int = 1, convention: Convention | None = None
+    ) -> None:
         self.max_batch_tokens = max_batch_tokens
         self.batches_at_once = batches_at_once
         self.convention = convention or Convention(pooling="mean", max_tokens=6, normalize=False)
@@ -73,6 +78,25 @@ class RecordingEncoder:
         """Until so many batches have begun."""
         with self._begun:
             assert self._begun.wait_for(lambda: len(self.batches) >= batches, 20)
+
+
+class RecordingModels(Models):
+    """Embedders of which the default one records; `embedder` waits for a test to open its gate."""
+
+    def __init__(
+        self, encoder: RecordingEncoder, ranges: Int8Ranges | None = None, max_queued_tokens: int = 10**6
+    ) -> None:
+        super().__init__()
+        queue = EmbedQueue(encoder, max_queued_tokens=max_queued_tokens, name=self.default)
+        self._embedders[self.default] = Embedder(encoder, queue, ranges)
+
+    def embedder(self, name: str) -> Embedder:
+        """The one that records."""
+        return self._embedders[name]
+
+    def loaded(self, name: str) -> Any:
+        """The one that records."""
+        return self._embedders[name].encoder
 
 
 def eventually(claim: object) -> None:
