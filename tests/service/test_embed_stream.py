@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -48,11 +47,9 @@ def models(encoder: RecordingEncoder) -> RecordingModels:
 
 
 @pytest.fixture
-def address(
-    encoder: RecordingEncoder, models: RecordingModels, serve: Callable[..., Server], store_path: Path
-) -> Iterator[str]:
+def address(encoder: RecordingEncoder, models: RecordingModels, serve: Callable[..., Server]) -> Iterator[str]:
     """A server whose only embedder is the recording one; callers may be silent for half a second."""
-    yield serve({"docs": store_path}, models, limits=Limits(default_deadline_s=0.5)).address
+    yield serve({}, models, limits=Limits(default_deadline_s=0.5)).address
     encoder.gate.set()
 
 
@@ -113,7 +110,7 @@ def test_a_client_that_only_sends_is_held_up(address: str, encoder: RecordingEnc
     def messages() -> Iterator[embedding_pb2.EmbedStreamRequest]:
         for i in range(200):
             sent.append(i)
-            yield message(str(i), *["5 " * 6] * 500)
+            yield message(str(i), *["x" * 4000] * 250)
 
     with Client(address) as client:
         replies = client.transport.stream("EmbeddingService", "EmbedStream", messages(), 60)
@@ -128,7 +125,7 @@ def test_a_client_that_only_sends_is_held_up(address: str, encoder: RecordingEnc
         replies.close()
 
 
-def test_replies_come_as_they_are_done(address: str, encoder: RecordingEncoder) -> None:
+def test_replies_come_as_they_are_done(address: str, encoder: RecordingEncoder, models: RecordingModels) -> None:
     """A short batch does not wait for a long one that was sent before it."""
     encoder.gate.clear()
     with Client(address) as client, ThreadPoolExecutor(1) as threads:
@@ -179,11 +176,11 @@ def test_a_client_that_leaves_leaves_nothing_behind(
     assert models.statistics("minilm").dropped_texts == 52
 
 
-def test_bulk_waits_where_the_queue_is_full(serve: Callable[..., Server], store_path: Path) -> None:
+def test_bulk_waits_where_the_queue_is_full(serve: Callable[..., Server]) -> None:
     """It is never refused, since nobody waits for it at once."""
     encoder = RecordingEncoder(max_batch_tokens=4)
     models = RecordingModels(encoder, max_queued_tokens=1)
-    with Client(serve({"docs": store_path}, models).address) as client:
+    with Client(serve({}, models).address) as client:
         replies = stream(client, *(message(str(i), *["5"] * 20) for i in range(6)))
     assert len(replies) == 6
     assert not any(reply.HasField("error") for reply in replies.values())

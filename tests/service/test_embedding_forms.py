@@ -52,13 +52,11 @@ def encoder() -> RecordingEncoder:
 
 
 @pytest.fixture(params=["served", "embedded"])
-def client(
-    request: pytest.FixtureRequest, encoder: RecordingEncoder, serve: Callable[..., Server], store_path: Path
-) -> Iterator[Client]:
+def client(request: pytest.FixtureRequest, encoder: RecordingEncoder, serve: Callable[..., Server]) -> Iterator[Client]:
     """A client of a server, or of this process, whose only embedder is the recording one, with int8 ranges."""
     models = RecordingModels(encoder, RANGES)
     if request.param == "served":
-        with Client(serve({"docs": store_path}, models).address) as connected:
+        with Client(serve({}, models).address) as connected:
             yield connected
     else:
         transport = EmbeddedTransport(Application(Catalog({}), models, Limits()))
@@ -206,11 +204,11 @@ def _info_request() -> Any:
 # ------------------------------------------------------------------------------------------ many clients
 
 
-def test_requests_of_many_clients_share_a_batch(serve: Callable[..., Server], store_path: Path) -> None:
+def test_requests_of_many_clients_share_a_batch(serve: Callable[..., Server]) -> None:
     """What came while the model was at work goes together, and each gets its own vectors."""
     encoder = RecordingEncoder(max_batch_tokens=8, convention=TRAINED)
     models = RecordingModels(encoder)
-    server = serve({"docs": store_path}, models)
+    server = serve({}, models)
     encoder.gate.clear()
     with Client(server.address) as client, ThreadPoolExecutor(6) as threads:
         first = threads.submit(client.embed, "1", "query")
@@ -223,11 +221,11 @@ def test_requests_of_many_clients_share_a_batch(serve: Callable[..., Server], st
     assert [sorted(batch) for batch in encoder.batches] == [[1], [2, 3, 4, 5, 6]]
 
 
-def test_requests_that_nobody_awaits_never_reach_the_model(serve: Callable[..., Server], store_path: Path) -> None:
+def test_requests_that_nobody_awaits_never_reach_the_model(serve: Callable[..., Server]) -> None:
     """Neither one whose deadline passed nor one whose client left."""
     encoder = RecordingEncoder(max_batch_tokens=8, convention=TRAINED)
     models = RecordingModels(encoder)
-    server = serve({"docs": store_path}, models)
+    server = serve({}, models)
     encoder.gate.clear()
     with Client(server.address) as client, ThreadPoolExecutor(2) as threads:
         first = threads.submit(client.embed, "1", "query")
@@ -247,11 +245,11 @@ def test_requests_that_nobody_awaits_never_reach_the_model(serve: Callable[..., 
     assert models.statistics("minilm").dropped_texts == 3
 
 
-def test_a_full_queue_answers_at_once(serve: Callable[..., Server], store_path: Path) -> None:
+def test_a_full_queue_answers_at_once(serve: Callable[..., Server]) -> None:
     """RESOURCE_EXHAUSTED, and what waits is not harmed."""
     encoder = RecordingEncoder(max_batch_tokens=8, convention=TRAINED)
     models = RecordingModels(encoder, max_queued_tokens=2)
-    server = serve({"docs": store_path}, models)
+    server = serve({}, models)
     encoder.gate.clear()
     with Client(server.address) as client, ThreadPoolExecutor(2) as threads:
         first = threads.submit(client.embed, "1", "query")
@@ -310,5 +308,5 @@ def test_broken_ranges_are_refused(tmp_path: Path, broken: str) -> None:
     save_file(arrays, path, {"fingerprint": "f00d"})
     if broken == "bytes":
         path.write_bytes(path.read_bytes()[:20])
-    with pytest.raises(DataLossError, match="ranges.safetensors"):
+    with pytest.raises(DataLossError, match=r"ranges\.safetensors"):
         read_int8_ranges(path, "f00d")
