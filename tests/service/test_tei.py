@@ -15,7 +15,7 @@ from lodex.embed.registry import load_encoder
 from lodex.service.server import Server
 from lodex.tei import tei_pb2
 from lodex.types import TextKind
-from tests.service.recording_encoder import RecordingEncoder, RecordingModels
+from tests.service.recording_encoder import RecordingEncoder, RecordingModels, eventually
 from tests.service.tei_client import FIELDS, TeiClient
 
 StatusCode = grpc.StatusCode
@@ -145,9 +145,12 @@ def test_dimensions_and_length_are_as_asked_for(connect: Connect) -> None:
 
 def test_a_stream_fills_batches_and_keeps_the_order(connect: Connect, encoder: RecordingEncoder) -> None:
     """Though its texts are tokenized and embedded side by side."""
+    encoder.gate.clear()
     replies = connect().embed_stream(str(i) for i in range(300))
+    eventually(lambda: len(encoder.asked) == 64)
+    encoder.gate.set()
     assert [reply.embeddings[0] for reply in replies] == list(range(300))
-    assert len(encoder.batches) < 200
+    assert max(map(len, encoder.batches)) == 8
 
 
 def test_the_first_failure_ends_a_stream(connect: Connect) -> None:
