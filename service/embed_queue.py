@@ -34,11 +34,17 @@ class Priority(Enum):
 
 
 class EmbedsRows(Protocol):
-    """What the queue asks of an embedder. Both may be called from several threads."""
+    """What the queue asks of an embedder. Threads may share it."""
 
-    max_batch_tokens: int
-    batches_at_once: int
-    """How many batches go side by side, each in a thread: the cores of a CPU, 1 on an accelerator."""
+    @property
+    def max_batch_tokens(self) -> int:
+        """A good size of a batch."""
+        ...
+
+    @property
+    def batches_at_once(self) -> int:
+        """How many batches go side by side, each in a thread: the cores of a CPU, 1 on an accelerator."""
+        ...
 
     def embed_tokens(self, rows: Sequence[TokenRow]) -> Vectors:
         """The vectors (n, d) of rows, by one forward."""

@@ -20,7 +20,7 @@ from lodex.service.embed_queue import EmbeddedRows, EmbedQueue, QueueStatistics
 from lodex.service.int8_ranges import FILE as INT8_RANGES
 from lodex.service.int8_ranges import Int8Ranges, read_int8_ranges
 from lodex.service.named_models import NamedModels
-from lodex.service.row_encoder import RowEncoder, row_encoder
+from lodex.service.row_encoder import RowEncoder
 from lodex.types import Embeddings, EncoderInfo, TextKind
 
 if TYPE_CHECKING:
@@ -89,10 +89,9 @@ class Models(NamedModels["TextEncoder"]):
         encoder = self.load(name)
         with self._making:
             if name not in self._embedders:
-                rows = row_encoder(encoder)
                 ranges = self._int8_ranges(name, encoder.info)
-                queue = EmbedQueue(rows, max_queued_tokens=self._max_queued_tokens, name=name)
-                self._embedders[name] = Embedder(rows, queue, ranges)
+                queue = EmbedQueue(encoder, max_queued_tokens=self._max_queued_tokens, name=name)
+                self._embedders[name] = Embedder(encoder, queue, ranges)
             return self._embedders[name]
 
     def _int8_ranges(self, name: str, info: EncoderInfo) -> Int8Ranges | None:
@@ -100,6 +99,10 @@ class Models(NamedModels["TextEncoder"]):
             return read_int8_ranges(self._range_files[name], info.fingerprint)
         own = encoder_folder(self._sources[name]) / INT8_RANGES
         return read_int8_ranges(own, info.fingerprint) if own.is_file() else None
+
+    def prepare(self, name: str) -> None:
+        """Read an embedder, and let it find the size of its batches on this machine."""
+        self.embedder(name).encoder.tune()
 
     def statistics(self, name: str) -> QueueStatistics:
         """What waits for an embedder and what it has done."""

@@ -75,7 +75,7 @@ class Server:
             for models in (application.models, application.language_models, application.rerankers):
                 for name in models.names:
                     executor = self._workers.for_model(name)
-                    load = models.embedder if isinstance(models, Models) else models.load
+                    load = models.prepare if isinstance(models, Models) else models.load
                     await asyncio.get_running_loop().run_in_executor(executor, load, name)
         wanted = self._settings.address(self._settings.port)
         credentials = self._credentials()

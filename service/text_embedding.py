@@ -62,7 +62,7 @@ async def embed_texts(
     embedded = await call.embed(embedder.queue, wanted, priority)
     vectors = np.zeros((len(rows), form.dimensions or embedder.info.dimension), np.float32)
     if wanted:
-        vectors[[isinstance(row, TokenRow) for row in rows]] = _shaped(embedded.vectors, form)
+        vectors[[isinstance(row, TokenRow) for row in rows]] = _shaped(embedded.vectors, form, embedder.info)
     tokens = sum(len(row.ids) for row in wanted)
     return EmbeddedTexts(rows, vectors, tokens, tokenized.tokenize_ns, embedded.queue_ns, embedded.compute_ns)
 
@@ -96,10 +96,10 @@ def _refused(row: TokenRow | LodexError, form: VectorForm, info: EncoderInfo) ->
     return row
 
 
-def _shaped(vectors: Vectors, form: VectorForm) -> Vectors:
-    is_cut = form.dimensions is not None and form.dimensions < vectors.shape[1]
+def _shaped(vectors: Vectors, form: VectorForm, info: EncoderInfo) -> Vectors:
     cut = vectors[:, : form.dimensions]
-    if form.normalize or (is_cut and form.normalize is None):
+    is_cut = cut.shape[1] < vectors.shape[1]
+    if (is_cut and form.normalize is not False) or (form.normalize and not info.normalized):
         lengths = np.linalg.norm(cut, axis=1, keepdims=True)
         cut = cut / np.maximum(lengths, np.finfo(np.float32).tiny)
     return cut

@@ -82,7 +82,8 @@ class AdminHandler:
         model.dimensions.extend(sorted(convention.matryoshka))
         model.takes_instruction = takes_instruction(convention)
         model.max_batch_tokens = embedder.encoder.max_batch_tokens
-        model.data_type = common_pb2.DATA_TYPE_FLOAT32
+        is_half = embedder.encoder.precision == "bfloat16"
+        model.data_type = common_pb2.DATA_TYPE_BFLOAT16 if is_half else common_pb2.DATA_TYPE_FLOAT32
         has_ranges = embedder.int8_ranges is not None
         model.vector_types.extend(t for t in VECTOR_TYPES if t != common_pb2.DATA_TYPE_INT8 or has_ranges)
         statistics = asdict(embedder.queue.statistics)

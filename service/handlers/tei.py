@@ -44,7 +44,7 @@ class TeiInfoHandler:
             version=__version__,
             model_id=info.name,
             model_sha=info.fingerprint,
-            model_dtype="float32",
+            model_dtype=embedder.encoder.precision,
             model_type=tei_pb2.MODEL_TYPE_EMBEDDING,
             max_concurrent_requests=self._limits.max_concurrent_requests,
             max_input_length=info.max_tokens,

@@ -37,6 +37,7 @@ class RecordingEncoder:
         self.batches_at_once = batches_at_once
         self.convention = convention or Convention(pooling="mean", max_tokens=6, normalize=False)
         self.info = EncoderInfo("recording", "f00d", 10, self.convention.max_tokens, self.convention.normalize)
+        self.precision = "float32"
         self.batches: list[list[int]] = []
         self.tokens: list[int] = []
         self.asked: list[tuple[tuple[str, ...], TextKind | None, str | None]] = []
@@ -73,6 +74,10 @@ class RecordingEncoder:
         vectors[:, 0] = [row.ids[0] for row in rows]
         vectors[:, 1] = [len(row.ids) for row in rows]
         return vectors
+
+    def tune(self) -> int:
+        """Nothing to find."""
+        return self.max_batch_tokens
 
     def wait_for(self, batches: int) -> None:
         """Until so many batches have begun."""
