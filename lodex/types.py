@@ -591,7 +591,10 @@ class StoreInfo:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A model that a server has. `role` is "embedder", "language_model", ...; `dimension` is None without vectors."""
+    """A model that a server has. `role` is "embedder", "language_model", ...; `dimension` is None without vectors.
+
+    `dimensions` are the smaller ones that its vectors may be cut to, ascending.
+    """
 
     name: str
     role: str
@@ -600,6 +603,8 @@ class ModelInfo:
     dimension: int | None
     normalized: bool
     default: bool
+    dimensions: tuple[int, ...] = ()
+    takes_instruction: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -648,13 +653,46 @@ class Embeddings:
 
     `tokens` were read in all, `token_counts` (n,) int64 of each text; empty where an embedder does not say.
     `fingerprint` is the embedder's where a server embedded: it refuses to search with vectors of another.
+
+    Where a client asked for another type, vectors are float16; int8, where `ranges` (2, d) float32 has the least value
+    and the step of each dimension, so that i stands for least + step * (i + 128); or bits, (n, ceil(d / 8)) uint8, the
+    first dimension highest.
     """
 
-    vectors: npt.NDArray[np.float32]
+    vectors: npt.NDArray[Any]
     truncated: npt.NDArray[np.bool_]
     tokens: int = 0
     fingerprint: str = ""
     token_counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    ranges: npt.NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SparseEmbeddings:
+    """Weights over a vocabulary in the order of the texts, by rows (CSR).
+
+    The terms of text i are `ids[indptr[i] : indptr[i + 1]]`, uint32 ascending, each once and below `vocab_size`, and
+    their `weights` stand at the same places, float32 above 0; `indptr` (n + 1,) int64 begins with 0. A text may have no
+    term. `truncated`, `tokens`, `token_counts` and `fingerprint` are those of `Embeddings`.
+    """
+
+    indptr: npt.NDArray[np.int64]
+    ids: npt.NDArray[np.uint32]
+    weights: npt.NDArray[np.float32]
+    vocab_size: int
+    truncated: npt.NDArray[np.bool_]
+    tokens: int = 0
+    fingerprint: str = ""
+    token_counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def __len__(self) -> int:
+        """How many texts."""
+        return len(self.indptr) - 1
+
+    def row(self, i: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.float32]]:
+        """The ids and weights of text i."""
+        place = slice(int(self.indptr[i]), int(self.indptr[i + 1]))
+        return self.ids[place], self.weights[place]
 
 
 class Encoder(Protocol):
