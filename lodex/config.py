@@ -28,7 +28,9 @@ class Limits(BaseModel, extra="forbid", frozen=True):
 
     max_message_bytes: PositiveInt = Field(default=64 << 20, description="bytes of a message, either way")
     max_batch_items: PositiveInt = Field(default=1024, description="items of a batch")
-    max_batch_tokens: PositiveInt = Field(default=1 << 18, description="tokens of the texts of one Score")
+    max_batch_tokens: PositiveInt = Field(
+        default=1 << 18, description="tokens of the texts of one Score, InfgramScore or Trace"
+    )
     max_embed_inputs: PositiveInt = Field(default=1024, description="texts of one Embed")
     max_queued_tokens: PositiveInt = Field(default=1 << 18, description="tokens that wait for one embedder")
     max_k: PositiveInt = Field(default=1024, description="passages of one query, neighbours of one token")

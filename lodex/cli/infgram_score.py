@@ -52,7 +52,7 @@ def infgram_score(
         def show(good: Sequence[tuple[int, InfgramScores]]) -> None:
             for i, scores in good:
                 ids = scores.token_ids.tolist()
-                if not summary:
+                if ids and not summary:
                     _print_tokens(scores, _decoded(client, name, index, [[token] for token in ids]))
                 asked = texts[i]
                 text = asked if isinstance(asked, str) else "".join(_decoded(client, name, index, [ids]))

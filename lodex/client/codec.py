@@ -118,12 +118,18 @@ def require_text(text: str, field: str) -> None:
         raise InvalidArgumentError(f"{field} is no Unicode text: {error}", field) from error
 
 
-def lone_query(queries: NgramQuery | Sequence[NgramQuery]) -> Sequence[NgramQuery]:
-    """A batch of n-grams: a text, a list of integers and a vector are batches of one; a matrix is one of rows."""
+def lone_query(queries: NgramQuery | Sequence[NgramQuery], field: str = "texts") -> Sequence[NgramQuery]:
+    """A batch of n-grams: a text, a list of integers and a vector are batches of one; a matrix is one of rows.
+
+    InvalidArgumentError for what is no sequence, and for bytes, which are no text; `field` names it.
+    """
     if isinstance(queries, str):
         return [queries]
     if isinstance(queries, np.ndarray):
         return [queries] if queries.ndim == 1 else list(queries)
+    if isinstance(queries, bytes | bytearray) or not isinstance(queries, Sequence):
+        expected = "expected a text, a sequence of token ids, or a sequence of these"
+        raise InvalidArgumentError(f"{field} is {queries!r:.50}, {expected}", field)
     is_lone = len(queries) > 0 and all(isinstance(item, (int, np.integer)) for item in queries)
     return [queries] if is_lone else queries  # type: ignore[list-item,return-value]  # told apart by their items
 
@@ -141,7 +147,9 @@ def ngram(message: type[M], query: NgramQuery, field: str) -> M:
 
 def texts(queries: NgramQuery | Sequence[NgramQuery], field: str) -> list[common_pb2.TextOrTokens]:
     """A batch of texts or token ids as messages; `field` names it in errors."""
-    return [ngram(common_pb2.TextOrTokens, query, f"{field}[{i}]") for i, query in enumerate(lone_query(queries))]
+    return [
+        ngram(common_pb2.TextOrTokens, query, f"{field}[{i}]") for i, query in enumerate(lone_query(queries, field))
+    ]
 
 
 def searches(
@@ -150,7 +158,7 @@ def searches(
     """A batch of n-grams and conjunctions as messages; `field` names it in errors."""
     if isinstance(queries, Conjunction):
         queries = [queries]
-    batch: Sequence[Any] = lone_query(queries)  # type: ignore[arg-type]  # it tells n-grams by their items
+    batch: Sequence[Any] = lone_query(queries, field)  # type: ignore[arg-type]  # it tells n-grams by their items
     return [_search(query, f"{field}[{i}]") for i, query in enumerate(batch)]
 
 
