@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +43,20 @@ class Runs:
         return cls(tuple(runs))
 
 
+class LongAttention(Protocol):
+    """Attention of long texts by other distances, whose queries and keys come unturned; see `SelfExtend`."""
+
+    def extends(self, length: int) -> bool:
+        """Whether texts of this length are long."""
+        ...
+
+    def attend(
+        self, q: Tensor, k: Tensor, v: Tensor, scale: float, causal: bool, softcap: float | None
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Of one text (h, n, d), keys and values (g, n, d): rows of queries at a time, (h, rows, d)."""
+        ...
+
+
 def ragged_attention(
     module: nn.Module,
     query: Tensor,
@@ -51,6 +65,7 @@ def ragged_attention(
     attention_mask: Tensor | None,
     *,
     runs: Runs,
+    long_attention: LongAttention | None = None,
     scaling: float | None = None,
     is_causal: bool | None = None,
     sliding_window: int | None = None,
@@ -76,6 +91,11 @@ def ragged_attention(
         end = begin + count * length
         q, k, v = (_texts(x, begin, count, length) for x in (query, key, value))
         into = out[begin:end].view(count, length, heads, width)
+        if long_attention is not None and long_attention.extends(length):
+            for text, texts in zip(into, zip(q, k, v, strict=True), strict=True):
+                for rows, attended in long_attention.attend(*texts, scale, causal, softcap):
+                    text[rows] = attended.transpose(0, 1)
+            continue
         for rows, attended in _attend(q, k, v, scale, causal, reach, softcap):
             into[:, rows] = attended.transpose(1, 2)
     out[end:] = 0
