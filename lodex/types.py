@@ -625,13 +625,21 @@ class TextKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class EncoderInfo:
-    """An embedder's identity: its vectors may only meet vectors of the same `fingerprint`."""
+    """An embedder's identity: its vectors may only meet vectors of the same `fingerprint`.
+
+    What follows `normalized` is no part of the identity and is stored nowhere: `matryoshka` are the sizes its vectors
+    may be cut to, largest first; `instructed` says that a request may bring its own instruction; `sparse` that it gives
+    weights of the vocabulary beside or instead of a vector.
+    """
 
     name: str
     fingerprint: str
     dimension: int
     max_tokens: int
     normalized: bool
+    matryoshka: tuple[int, ...] = ()
+    instructed: bool = False
+    sparse: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 Attention = Literal["causal", "bidirectional", "native"]
@@ -14,13 +15,15 @@ InstructionMask = Literal["none", "exact", "nvembed", "sentence-transformers"]
 class Convention:
     """How a model wants its texts.
 
-    `attention` "native" is what the configuration says. `query_prompt` and `passage_prompt` stand before a text;
-    "{task}" in one is where an instruction goes, `default_task` unless the caller gives another. `instruction_mask`
-    says which tokens of the prompt are left out of the pool: none; exactly those of the prompt; by NV-Embed's rule as
-    many from the very first token as the prompt has without special tokens; or as sentence-transformers does where
-    `include_prompt` is false. `adds_end` puts the EOS behind a text where the tokenizer does not, and `keeps_end` keeps
-    what stands there on a text that is cut. `matryoshka` are the sizes vectors may be cut to, largest first. `echo`:
-    the text is read twice, and its second copy is pooled.
+    `attention` "native" is what the configuration says. `query_prompt` and `passage_prompt` stand before a text, or
+    around it where they have "{text}"; "{task}" in one is where an instruction goes, `default_task` unless the caller
+    gives another. `prompts` are others that the model was trained with, by name. `instruction_mask` says which tokens
+    of the prompt are left out of the pool: none; exactly those of the prompt, and what stands before it; by NV-Embed's
+    rule as many from the very first token as the prompt has without special tokens; or as sentence-transformers does
+    where `include_prompt` is false. `adds_end` puts the EOS behind a text where the tokenizer does not, and `keeps_end`
+    keeps what stands there on a text that is cut. `matryoshka` are the sizes vectors may be cut to, largest first.
+    `echo`: the text is read twice, and its second copy is pooled. `licence` is the weights'; `source` says where the
+    facts are from.
     """
 
     pooling: PoolingName
@@ -29,6 +32,7 @@ class Convention:
     query_prompt: str = ""
     passage_prompt: str = ""
     default_task: str = ""
+    prompts: Mapping[str, str] = field(default_factory=dict)
     instruction_mask: InstructionMask = "none"
     adds_end: bool = False
     keeps_end: bool = True

@@ -11,14 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
-from lodex.errors import InvalidArgumentError
-
 _MLP_FACTOR = 4
 
 
 @dataclass(frozen=True, slots=True)
 class LatentAttentionSizes:
-    """`hidden` H of the backbone, `latents` R of width `latent_width`, `heads` of `head_width` each."""
+    """`hidden` H of the backbone, `latents` R of width `latent_width` C, `heads` of `head_width` D each."""
 
     hidden: int
     latents: int
@@ -28,52 +26,79 @@ class LatentAttentionSizes:
 
 
 class LatentAttentionHead(nn.Module):
-    """The head of NV-Embed: cross-attention from tokens to latents and a gated MLP, each with a residual.
+    """The head of NV-Embed as it is published and trained: the plain twin of `FoldedLatentAttention`.
 
-    A hidden state asks (queries), the latents answer (keys and values), so keys and values depend on no text. They are
-    folded into the projections around them once, by `fold`, after the weights are in: per head h, with s = D^-1/2,
+    A hidden state asks (queries), the latents answer (keys and values); then a gated MLP, each with a residual:
 
-        scores_h = s LN(x) W_q,h^T (c W_k,h^T)^T = LN(x) A_h          A (H, heads * R)
-        output   = sum_h softmax(scores_h) (c W_v,h^T) W_o,h^T        B (heads * R, H)
-
-    where c (R, C) are the normalised latents. That is the same function with 2 heads R H multiplications a token
-    instead of 2 heads D (H + R), and nothing for each text; the published code computes keys and values for every row
-    of a batch. It is folded in float32: results differ by rounding.
+        h = x + softmax(D^-1/2 (LN(x) W_q^T) (c W_k^T)^T) (c W_v^T) W_o^T    c = LN(latents), softmax head by head
+        y = h + (first * gelu(gate)) W_2^T + b_2                             first, gate = halves of LN(h) W_1^T + b_1
 
     Parameters have the published names and shapes; keys are the first half of the rows of `to_kv`. LayerNorms are
-    affine with eps 1e-5, the GELU is the exact one, and its gate the second half of the rows.
+    affine with eps 1e-5, the GELU is the exact one. What runs is `folded`; a plain pass computes the keys and values of
+    the latents anew, as the published code does for every row of a batch.
     """
 
     def __init__(self, sizes: LatentAttentionSizes) -> None:
         super().__init__()
         self.sizes = sizes
         self.latents = nn.Parameter(torch.randn(sizes.latents, sizes.latent_width))
-        self.cross_attend_blocks = nn.ModuleList([_CrossAttention(sizes), _GatedMlp(sizes.hidden)])
-
-    @torch.no_grad()
-    def fold(self) -> None:
-        """Compute A and B from the weights as they are now, and put them in place of the projections. Done once."""
-        attention = self.cross_attend_blocks[0]
-        assert isinstance(attention, _CrossAttention), "the first block attends; this is a bug"
-        attention.fold(self.latents)
+        self.cross_attend_blocks = nn.ModuleList([_CrossAttention(sizes), GatedMlp(sizes.hidden)])
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """Hidden states after attention to the latents and the MLP: (B, T, H) -> (B, T, H)."""
-        for block in self.cross_attend_blocks:
-            hidden = hidden + block(hidden)
-        return hidden
+        """Hidden states after attention to the latents and the MLP: (..., H) -> (..., H)."""
+        attention, mlp = self.cross_attend_blocks
+        hidden = hidden + attention(hidden, self.latents)
+        answer: Tensor = hidden + mlp(hidden)
+        return answer
+
+    @torch.no_grad()
+    def folded(self) -> FoldedLatentAttention:
+        """The same function with the products of constants taken, in float32 whatever the dtype of the weights."""
+        attention, mlp = self.cross_attend_blocks
+        assert isinstance(attention, _CrossAttention), "the first block attends; this is a bug"
+        assert isinstance(mlp, GatedMlp), "the second block is the MLP; this is a bug"
+        A, B = attention.fold(self.latents)
+        return FoldedLatentAttention(self.sizes, attention.norm, A, B, mlp)
+
+
+class FoldedLatentAttention(nn.Module):
+    """The head with its keys and values folded into the projections around them, which depend on no text.
+
+    Per head h, with c (R, C) the normalised latents and s = D^-1/2,
+
+        scores_h = s LN(x) W_q,h^T (c W_k,h^T)^T = LN(x) A_h^T        A (heads * R, H)
+        output   = sum_h softmax(scores_h) (c W_v,h^T) W_o,h^T        B (H, heads * R)
+
+    which is 2 heads R H multiplications a token instead of 2 heads D (H + R), and none for each text. Results differ
+    from those of the plain head by rounding; the products are taken in float32 before any cast.
+    """
+
+    def __init__(self, sizes: LatentAttentionSizes, norm: nn.LayerNorm, A: Tensor, B: Tensor, mlp: GatedMlp) -> None:
+        super().__init__()
+        self.sizes = sizes
+        self.norm = _copy_norm(norm)
+        self.scores = linear(A)
+        self.shares = nn.Sequential(nn.Unflatten(-1, (sizes.heads, sizes.latents)), nn.Softmax(dim=-1), nn.Flatten(-2))
+        self.answers = linear(B)
+        self.mlp = mlp.detached()
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Hidden states after attention to the latents and the MLP: (..., H) -> (..., H)."""
+        hidden = hidden + self.answers(self.shares(self.scores(self.norm(hidden))))
+        answer: Tensor = hidden + self.mlp(hidden)
+        return answer
 
 
 class _CrossAttention(nn.Module):
-    """From tokens to latents, folded before its first use."""
+    """From tokens to latents."""
 
     def __init__(self, sizes: LatentAttentionSizes) -> None:
         super().__init__()
         inner = sizes.heads * sizes.head_width
-        self._sizes = sizes
+        self._heads, self._width = sizes.heads, sizes.head_width
         self.norm = nn.LayerNorm(sizes.hidden)
         self.norm_context = nn.LayerNorm(sizes.latent_width)
-        self.fn: nn.Module = nn.ModuleDict(
+        self.fn = nn.ModuleDict(
             {
                 "to_q": nn.Linear(sizes.hidden, inner, bias=False),
                 "to_kv": nn.Linear(sizes.latent_width, 2 * inner, bias=False),
@@ -81,32 +106,43 @@ class _CrossAttention(nn.Module):
             }
         )
 
-    def fold(self, latents: Tensor) -> None:
-        """Replace the three projections by A and B, with a softmax over the latents of each head between them."""
-        weights = {name: weight.float() for name, weight in self.fn.state_dict().items()}
-        both = self.norm_context(latents) @ weights["to_kv.weight"].T  # (R, 2 * heads * D)
-        keys, values = (self._split(part) for part in both.chunk(2, dim=-1))  # (heads, R, D)
-        queries = self._split(weights["to_q.weight"].T)  # (heads, H, D)
-        outputs = self._split(weights["to_out.weight"])  # (heads, H, D)
-        A = keys @ queries.transpose(1, 2) * self._sizes.head_width**-0.5  # (heads, R, H)
-        B = outputs @ values.transpose(1, 2)  # (heads, H, R)
-        shares = nn.Sequential(
-            nn.Unflatten(-1, (self._sizes.heads, self._sizes.latents)), nn.Softmax(dim=-1), nn.Flatten(-2)
-        )
-        self.fn = nn.Sequential(_linear(A.flatten(0, 1)), shares, _linear(B.transpose(0, 1).flatten(1)))
+    def forward(self, hidden: Tensor, latents: Tensor) -> Tensor:
+        """What the residual is added to: (..., H) -> (..., H)."""
+        flat = hidden.reshape(-1, hidden.shape[-1])  # (N, H)
+        keys, values = self.fn["to_kv"](self.norm_context(latents)).chunk(2, dim=-1)  # (R, heads * D) each
+        queries = self.fn["to_q"](self.norm(flat))  # (N, heads * D)
+        queries, keys, values = (self._split(part) for part in (queries, keys, values))  # (heads, N or R, D)
+        shares = (queries @ keys.transpose(1, 2) * self._width**-0.5).softmax(dim=-1)  # (heads, N, R)
+        answer: Tensor = self.fn["to_out"]((shares @ values).transpose(0, 1).flatten(1))
+        return answer.view_as(hidden)
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        """What the residual is added to: (B, T, H) -> (B, T, H)."""
-        assert isinstance(self.fn, nn.Sequential), "the head is used before it is folded; this is a bug"
-        answer: Tensor = self.fn(self.norm(hidden))
-        return answer
+    def fold(self, latents: Tensor) -> tuple[Tensor, Tensor]:
+        """A (heads * R, H) and B (H, heads * R) in float32.
+
+        Head by head: of the projections, two thirds of the parameters, only the rows of one head are ever float32.
+        """
+        weights = self.fn.state_dict()
+        to_q, to_kv, to_out = (weights[f"{name}.weight"] for name in ("to_q", "to_kv", "to_out"))
+        inner, R, H = len(to_q), len(latents), to_out.shape[0]
+        context = _copy_norm(self.norm_context)(latents.float())  # (R, C)
+        A, B = torch.empty(self._heads * R, H), torch.empty(H, self._heads * R)
+        for head in range(self._heads):
+            own = slice(head * self._width, (head + 1) * self._width)
+            its = slice(head * R, (head + 1) * R)
+            keys = context @ to_kv[own].float().T  # (R, D)
+            A[its] = keys @ to_q[own].float() * self._width**-0.5
+            values = context @ to_kv[inner + own.start : inner + own.stop].float().T  # (R, D)
+            B[:, its] = to_out[:, own].float() @ values.T
+        return A, B
 
     def _split(self, x: Tensor) -> Tensor:
         """(N, heads * D) -> (heads, N, D)."""
-        return x.reshape(len(x), self._sizes.heads, self._sizes.head_width).transpose(0, 1)
+        return x.reshape(len(x), self._heads, self._width).transpose(0, 1)
 
 
-class _GatedMlp(nn.Module):
+class GatedMlp(nn.Module):
+    """LayerNorm, and an MLP of four times the width with a GEGLU (Shazeer 2020, arXiv:2002.05202)."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         inner = _MLP_FACTOR * width
@@ -114,9 +150,17 @@ class _GatedMlp(nn.Module):
         self.fn = nn.ModuleDict({"net": nn.Sequential(nn.Linear(width, 2 * inner), _Gate(), nn.Linear(inner, width))})
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """What the residual is added to: (B, T, H) -> (B, T, H)."""
+        """What the residual is added to: (..., H) -> (..., H)."""
         answer: Tensor = self.fn["net"](self.norm(hidden))
         return answer
+
+    def detached(self) -> GatedMlp:
+        """The same in float32, to be changed on its own; float32 weights are shared, not copied."""
+        with torch.device("meta"):
+            other = GatedMlp(len(self.norm.weight))
+        weights = {name: weight.detach().float() for name, weight in self.state_dict().items()}
+        other.load_state_dict(weights, assign=True)
+        return other.requires_grad_(False)
 
 
 class _Gate(nn.Module):
@@ -126,28 +170,16 @@ class _Gate(nn.Module):
         return first * gelu(gate)
 
 
-def _linear(weight: Tensor) -> nn.Linear:
-    layer = nn.Linear(1, 1, bias=False)
+def linear(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
+    """A linear layer of given weights (O, I), for inference."""
+    layer = nn.Linear(1, 1, bias=False, device="meta")
+    layer.out_features, layer.in_features = weight.shape
     layer.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
+    layer.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)  # type: ignore[assignment]
     return layer
 
 
-def latent_attention_pool(hidden: Tensor, mask: Tensor, head: LatentAttentionHead) -> Tensor:
-    """Pass hidden states through the head and average those of the mask.
-
-    Shapes: hidden (B, T, H) after the backbone's last norm; mask (B, T), 1 for the tokens to average, which are those
-    of the text: padding and, for a query, the tokens of its instruction are 0. Returns (B, H) float32, not normalised.
-    InvalidArgumentError for shapes that disagree and for a row whose mask is all zero.
-    """
-    if hidden.ndim != 3 or hidden.shape[-1] != head.sizes.hidden or mask.shape != hidden.shape[:2]:
-        raise InvalidArgumentError(
-            f"expected hidden states (B, T, {head.sizes.hidden}) and a mask (B, T), "
-            f"got {tuple(hidden.shape)} and {tuple(mask.shape)}"
-        )
-    weights = mask.to(torch.float32)  # (B, T)
-    totals = weights.sum(dim=1, keepdim=True)  # (B, 1)
-    if not bool((totals > 0).all()):
-        row = int((totals <= 0).flatten().nonzero()[0])
-        raise InvalidArgumentError(f"row {row} has no token to average: its mask is all zero")
-    pooled: Tensor = (head(hidden).float() * weights[:, :, None]).sum(dim=1) / totals
-    return pooled
+def _copy_norm(norm: nn.LayerNorm) -> nn.LayerNorm:
+    copy = nn.LayerNorm(norm.normalized_shape, eps=norm.eps)
+    copy.load_state_dict({name: weight.detach().float() for name, weight in norm.state_dict().items()})
+    return copy.requires_grad_(False)

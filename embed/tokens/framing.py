@@ -1,12 +1,15 @@
-"""Rows of token ids with what is pooled of them."""
+"""Rows of token ids with what is pooled of them, and who makes them of texts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from lodex.errors import LodexError
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +23,14 @@ class TokenRow:
     pool_begin: int
     pool_end: int
     truncated: bool = False
+
+
+class TextTokens(Protocol):
+    """Texts to the rows that a model reads. Safe to use from several threads."""
+
+    def encode(self, texts: Sequence[str], prompt: str = "") -> list[TokenRow | LodexError]:
+        """A row for each text, or the error of a text that has none: the others are not touched by it.
+
+        The text stands behind the prompt, or wherever "{text}" stands in it.
+        """
+        ...
