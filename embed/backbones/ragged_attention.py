@@ -84,7 +84,7 @@ def ragged_attention(
     causal = bool(getattr(module, "is_causal", True)) if is_causal is None else is_causal
     reach = _reach(causal, is_causal is None, sliding_window)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    if query.is_cuda:
+    if query.is_cuda and long_attention is None:
         # FlexAttention brings torch's compiler with it, which takes a second to import.
         from lodex.embed.backbones.ragged_gpu import attend_at_once
 
