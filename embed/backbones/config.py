@@ -1,4 +1,4 @@
-"""The config.json of a decoder's folder, read as data and checked before any weight is."""
+"""The config.json of a model's folder, read as data and checked before any weight is."""
 
 from __future__ import annotations
 
@@ -8,10 +8,31 @@ from typing import Any
 
 from transformers import AutoConfig, PretrainedConfig
 
+from lodex.embed.backbones.families import find_family
 from lodex.embed.backbones.weights import CONFIG
 from lodex.errors import InvalidArgumentError
 
+# Those that `Decoder` runs as language models; embedders may be of any of `FAMILIES`.
 MODEL_TYPES = ("llama", "mistral", "qwen2", "qwen3")
+
+
+def read_backbone_config(folder: Path) -> PretrainedConfig:
+    """The configuration of a model of one of `FAMILIES`.
+
+    InvalidArgumentError for a folder without one, one that is no JSON object or that transformers refuses, and a model
+    of another family, which says why. Code that the file names is not run.
+    """
+    stated = read_config_json(folder)
+    family = find_family(stated, folder / CONFIG)
+    config: Any = make_decoder_config(family.model_type, stated, folder)
+    if family.kind == "encoder":
+        if stated.get("position_embedding_type", "absolute") != "absolute" or config.is_decoder:
+            raise InvalidArgumentError(
+                f"{folder / CONFIG}: expected position_embedding_type 'absolute' and is_decoder false", "model"
+            )
+        if family.counts_from_padding and not isinstance(config.pad_token_id, int):
+            raise InvalidArgumentError(f"{folder / CONFIG}: positions count from pad_token_id, which is none", "model")
+    return config
 
 
 def read_decoder_config(folder: Path) -> PretrainedConfig:

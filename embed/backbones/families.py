@@ -15,12 +15,14 @@ class Family:
     """What tells one family's models from another's.
 
     `body` stands before the names of a backbone's tensors in the file of a model with a head; a backbone published
-    alone has none. Of a `decoder` the self-attention is `attention`, a module of each layer.
+    alone has none. Names that begin with one of `heads` are such a head's, which a backbone leaves out. `attention` is
+    the module of self-attention in each layer.
     """
 
     model_type: str
     kind: Literal["decoder", "encoder"]
-    body: str
+    body: str = "model."
+    heads: tuple[str, ...] = ("lm_head.weight",)
     attention: str = "self_attn"
     # RoBERTa numbers positions from padding_idx + 1, and its table is longer by that much.
     counts_from_padding: bool = False
@@ -38,12 +40,14 @@ FAMILIES: Mapping[str, Family] = {
     family.model_type: family
     for family in (
         *(
-            Family(name, "decoder", "model.")
+            Family(name, "decoder")
             for name in ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "phi3")
         ),
-        Family("bert", "encoder", "bert.", "attention.self"),
-        Family("roberta", "encoder", "roberta.", "attention.self", counts_from_padding=True),
-        Family("xlm-roberta", "encoder", "roberta.", "attention.self", counts_from_padding=True),
+        Family("bert", "encoder", "bert.", ("pooler.", "cls."), "attention.self"),
+        *(
+            Family(name, "encoder", "roberta.", ("pooler.", "lm_head."), "attention.self", counts_from_padding=True)
+            for name in ("roberta", "xlm-roberta")
+        ),
     )
 }
 DECODERS = tuple(name for name, family in FAMILIES.items() if family.kind == "decoder")

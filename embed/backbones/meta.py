@@ -6,15 +6,15 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModel
 
 
-def build_empty(config: Any, implementation: str, dtype: torch.dtype, **options: Any) -> Any:
-    """A backbone whose parameters take no memory yet; its buffers, which no file holds, are computed."""
+def build_empty(auto_class: Any, config: Any, dtype: torch.dtype = torch.float32, **options: Any) -> Any:
+    """A model by one of transformers' auto classes whose parameters take no memory yet, their dtype the one to be.
+
+    Its buffers, which no file holds, are computed.
+    """
     with torch.device("meta"):
-        model: Any = AutoModel.from_config(  # type: ignore[no-untyped-call]
-            config, attn_implementation=implementation, dtype=dtype, **options
-        )
+        model: Any = auto_class.from_config(config, dtype=dtype, **options)
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if hasattr(child, "compute_default_rope_parameters"):

@@ -17,12 +17,11 @@ from lodex.errors import DataLossError, InvalidArgumentError
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 SHARDS = "model.safetensors.index.json"
-HEAD = "lm_head.weight"
-_EMBEDDING = "model.embed_tokens.weight"
+_HEAD = "lm_head.weight"
 # What old files keep as if they were weights, and follows from config.json.
 _DERIVED = ("rotary_emb.inv_freq", "embeddings.position_ids")
-# Heads of a backbone's published file that embed nothing.
-HEADS = ("lm_head.", "pooler.", "cls.")
+# Names of the first releases, in which BERT's own files still are.
+_OLD_NAMES = (("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias"))
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -44,35 +43,39 @@ def weight_files(folder: Path) -> list[Path]:
 class TensorFiles:
     """The tensors of a folder by name, each read when it is asked for; those that follow from config.json are not told.
 
-    InvalidArgumentError for a file that is missing and for a name in two files, DataLossError for a damaged one.
+    BERT's `gamma` and `beta` are called weight and bias, as everywhere else. InvalidArgumentError for a file that is
+    missing and for a name in two files, DataLossError for a damaged one.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._file_of: dict[str, Path] = {}
+        self._places: dict[str, tuple[Path, str]] = {}  # name -> its file and its name there
         for path in weight_files(folder):
             with _opened(path) as file:
-                names = list(file.keys())
-            for name in names:
-                if name in self._file_of:
-                    raise InvalidArgumentError(f"{path} and {self._file_of[name]} both hold {name}", "model")
-                if not name.endswith(_DERIVED):
-                    self._file_of[name] = path
+                stated = list(file.keys())
+            for name in stated:
+                known = name
+                for old, new in _OLD_NAMES:
+                    known = known.replace(old, new)
+                if known in self._places:
+                    raise InvalidArgumentError(f"{path} and {self._places[known][0]} both hold {known}", "model")
+                if not known.endswith(_DERIVED):
+                    self._places[known] = (path, name)
 
     @property
     def names(self) -> Collection[str]:
         """The names of all tensors."""
-        return self._file_of.keys()
+        return self._places.keys()
 
     def read(self, wanted: Collection[str]) -> Iterator[tuple[str, Tensor]]:
-        """Tensors by name, in the order of the files, one in memory at a time."""
+        """Tensors by name, one file after another, one in memory at a time."""
         by_file: dict[Path, list[str]] = {}
         for name in wanted:
-            by_file.setdefault(self._file_of[name], []).append(name)
+            by_file.setdefault(self._places[name][0], []).append(name)
         for path, names in by_file.items():
             with _opened(path) as file:
                 for name in names:
-                    yield name, file.get_tensor(name)
+                    yield name, file.get_tensor(self._places[name][1])
 
 
 @contextmanager
@@ -101,68 +104,47 @@ def load_module(
 ) -> None:
     """Put the tensors under `prefix` into a module, which may lie on the meta device, in a dtype, one after another.
 
-    So a model takes its own size and one tensor more, whatever the dtype of its files. InvalidArgumentError names the
-    tensors that are missing, left over or misshapen, but for those left over whose names begin with one of `excused`.
+    So a model takes its own size and one tensor more, whatever the dtype of its files. Parameters need no gradient.
+    InvalidArgumentError names the tensors that are missing, left over or misshapen, but for those left over whose names
+    behind the prefix begin with one of `excused`.
     """
     targets: dict[str, Tensor] = dict(module.state_dict(keep_vars=True))
     below = {name.removeprefix(prefix): name for name in files.names if name.startswith(prefix)}
-    further = {name for name in below.keys() - targets.keys() if not name.startswith(excused or ("\0",))}
-    _refuse(files.folder, prefix, "Missing", targets.keys() - below.keys())
-    _refuse(files.folder, prefix, "Unexpected", further)
+    _refuse(files.folder, "Missing", [prefix + name for name in targets.keys() - below.keys()])
+    further = below.keys() - targets.keys()
+    _refuse(files.folder, "Unexpected", [prefix + name for name in further if not name.startswith(excused)])
     for name, tensor in files.read([below[name] for name in targets]):
         own = name.removeprefix(prefix)
         if tensor.shape != targets[own].shape:
-            raise InvalidArgumentError(
-                f"{files.folder} holds weights that are not of its {CONFIG}: size mismatch for {name}: "
-                f"{tuple(tensor.shape)}, expected {tuple(targets[own].shape)}",
-                "model",
-            )
+            shapes = f"{tuple(tensor.shape)}, expected {tuple(targets[own].shape)}"
+            raise InvalidArgumentError(f"{_unfitting(files.folder)}: size mismatch for {name}: {shapes}", "model")
         parent, _, last = own.rpartition(".")
         # A copy even where nothing changes: the tensor of a file is the file, mapped into memory.
         weight = nn.Parameter(tensor.to(device, dtype, copy=True), requires_grad=False)
         module.get_submodule(parent).register_parameter(last, weight)
 
 
-def refuse_left_over(files: TensorFiles, prefixes: Collection[str]) -> None:
+def refuse_left_over(files: TensorFiles, prefixes: tuple[str, ...]) -> None:
     """InvalidArgumentError names tensors under none of the prefixes."""
-    other = sorted(name for name in files.names if not name.startswith(tuple(prefixes)))
-    if other:
-        raise InvalidArgumentError(
-            f"{files.folder} holds weights that are not of its {CONFIG}: Unexpected key(s), under none of "
-            f"{', '.join(sorted(prefixes))}: {', '.join(other)}",
-            "model",
-        )
+    _refuse(files.folder, "Unexpected", [name for name in files.names if not name.startswith(prefixes)])
 
 
-def _refuse(folder: Path, prefix: str, what: str, names: Collection[str]) -> None:
+def _refuse(folder: Path, what: str, names: Collection[str]) -> None:
     if names:
-        told = ", ".join(prefix + name for name in sorted(names))
-        raise InvalidArgumentError(
-            f"{folder} holds weights that are not of its {CONFIG}: {what} key(s): {told}", "model"
-        )
+        raise InvalidArgumentError(f"{_unfitting(folder)}: {what} key(s): {', '.join(sorted(names))}", "model")
 
 
-def load_decoder_weights(model: nn.Module, folder: Path) -> None:
-    """Put every weight of the files into the model, in its dtype; a missing, further or misshapen one is refused.
-
-    A head that is tied to the embedding may be absent; one that is there must equal it.
-    """
-    weights = read_weights(folder)
-    config: Any = model.config
-    if config.tie_word_embeddings and _EMBEDDING in weights:
-        head = weights.setdefault(HEAD, weights[_EMBEDDING])
-        if not torch.equal(head, weights[_EMBEDDING]):
-            raise InvalidArgumentError(f"{folder}: {HEAD} is tied to {_EMBEDDING} by {CONFIG} and differs", "model")
-    load_strictly(model, weights, folder)
+def _unfitting(folder: Path) -> str:
+    return f"{folder} holds weights that are not of its {CONFIG}"
 
 
 def load_backbone_weights(model: nn.Module, folder: Path) -> None:
-    """`load_decoder_weights` for a model without LM head: a head in the files, which embeds nothing, is left out.
+    """`load_strictly` for a model without LM head: a head in the files, which embeds nothing, is left out.
 
     The names are those of the model, all with the prefix `model.` or all without.
     """
     weights = read_weights(folder)
-    weights.pop(HEAD, None)
+    weights.pop(_HEAD, None)
     if all(name.startswith("model.") for name in weights):
         weights = {name.removeprefix("model."): weight for name, weight in weights.items()}
     load_strictly(model, weights, folder)

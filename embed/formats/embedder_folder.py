@@ -10,7 +10,7 @@ from typing import Any
 
 from lodex.embed.backbones.config import read_config_json, read_decoder_config
 from lodex.embed.backbones.weights import CONFIG, SHARDS, weight_files
-from lodex.embed.decoder_encoder import DecoderEncoder
+from lodex.embed.encoder import TextEncoder
 from lodex.embed.formats.sentence_transformers import MODULES, TOKENIZER
 from lodex.errors import AlreadyExistsError, InvalidArgumentError
 from lodex.types import EncoderInfo
@@ -59,7 +59,7 @@ def make_embedder(
         prompts = {"query": query_prompt, "document": passage_prompt}
         _write(unfinished / "config_sentence_transformers.json", {"prompts": prompts})
         _write_modules(unfinished, pooling, int(config["hidden_size"]))
-        info = DecoderEncoder.open(unfinished, out.name).info
+        info = TextEncoder.open(unfinished, out.name).info
         unfinished.rename(out)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

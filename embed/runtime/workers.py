@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
@@ -18,11 +19,12 @@ class Workers:
 
     Left to itself, torch shares every operation of one batch between all cores, and its threads wait for each other
     some hundred times a batch, busily. With other work on the machine that was four times slower here than one thread;
-    batches side by side never wait, and are a fifth faster on an idle machine too.
+    batches side by side never wait, and are a fifth faster on an idle machine too. An accelerator wants one of them.
     """
 
-    def __init__(self) -> None:
-        self.size = torch.get_num_threads()
+    def __init__(self, size: int | None = None) -> None:
+        before = torch.get_num_threads()
+        self.size = before if size is None else size
         self._pool = ThreadPoolExecutor(self.size, "lodex-embed")
         started = threading.Barrier(self.size)
 
@@ -33,14 +35,25 @@ class Workers:
 
         list(self._pool.map(start, range(self.size)))
         # Each worker has set its own number and the one for threads to come; only the latter is put back.
-        torch.set_num_threads(self.size)
+        torch.set_num_threads(before)
+
+    def run(self, function: Callable[[Item], Result], item: Item) -> Result:
+        """The result of one item, computed by one of the threads while this one waits."""
+        return self._pool.submit(function, item).result()
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result]:
-        """Results in the order of the items. Where the caller stops early, what has not begun is dropped."""
-        futures = [self._pool.submit(function, item) for item in items]
+        """Results in the order of the items, which are taken as threads come free: few are ever held.
+
+        Where the caller stops early, what has not begun is dropped.
+        """
+        futures: deque[Future[Result]] = deque()
         try:
-            for future in futures:
-                yield future.result()
+            for item in items:
+                futures.append(self._pool.submit(function, item))
+                if len(futures) > 2 * self.size:
+                    yield futures.popleft().result()
+            while futures:
+                yield futures.popleft().result()
         finally:
             for future in futures:
                 future.cancel()

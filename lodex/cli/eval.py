@@ -64,6 +64,27 @@ def retrieval(
         _print(results, f"{len(asked)} queries, embedded by {encoder.info.name}")
 
 
+@eval_app.command()
+def sts(
+    pairs: Annotated[Path, typer.Argument(help="CSV without a header: two sentences and how alike they are.")],
+    model: Annotated[str, typer.Option(help="minilm, or the folder of an embedder.")] = "minilm",
+    precision: Annotated[str, typer.Option(help="float32, bfloat16 or auto.")] = "float32",
+    as_json: JsonFlag = False,
+) -> None:
+    """Print Spearman's rank correlation of cosine and judged similarity (the STS Benchmark)."""
+    from lodex.embed.registry import load_encoder
+    from lodex.service.similarity import evaluate_similarity, read_pairs
+
+    judged_pairs = read_pairs(pairs)
+    encoder = load_encoder(model, precision=precision)
+    scores = evaluate_similarity(encoder, judged_pairs)
+    if as_json:
+        print_json({"model": encoder.info, "precision": encoder.precision, "results": [scores]})
+    else:
+        title = f"embedded by {encoder.info.name} in {encoder.precision}"
+        print_table(("pairs", "Spearman"), [(scores.pairs, f"{scores.spearman:.4f}")], title)
+
+
 def _index_of(path: Path | None, name: str) -> Iterator[DenseIndex]:
     from lodex.index.dense import DenseIndex
 

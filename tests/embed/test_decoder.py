@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from lodex.embed.backbones.config import MODEL_TYPES
 from lodex.embed.decoder import Decoder, fingerprint_decoder
-from lodex.embed.decoder_encoder import DecoderEncoder
+from lodex.embed.encoder import TextEncoder
 from lodex.errors import InvalidArgumentError
 from tests.embed.conftest import MakeDecoder
 
@@ -186,7 +186,7 @@ def test_the_fingerprint_is_of_weights_and_configuration(make_decoder: MakeDecod
 def test_a_device_that_is_not_there_is_named(make_decoder: MakeDecoder, device: str) -> None:
     """A wrong or absent device is wrong input, for a decoder and for an embedder."""
     folder = make_decoder()
-    for open_model in (Decoder.open, DecoderEncoder.open):
+    for open_model in (Decoder.open, TextEncoder.open):
         with pytest.raises(InvalidArgumentError, match=device):
             open_model(folder, "x", device)
 

@@ -25,7 +25,7 @@ def test_an_unknown_name_lists_the_known_ones(tmp_path: Path) -> None:
 def test_missing_libraries_are_reported_by_their_extra(monkeypatch: pytest.MonkeyPatch, tiny_bert: Path) -> None:
     """Where torch or transformers cannot be imported, the error names the extra to install."""
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.delitem(sys.modules, "lodex.embed.bert_encoder", raising=False)
+    monkeypatch.delitem(sys.modules, "lodex.embed.encoder", raising=False)
     with pytest.raises(MissingExtraError, match=r"pip install 'lodex\[minilm\]'"):
         load_encoder(tiny_bert)
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModel
 
-from lodex.embed.backbones.bidirectional import check_attention, is_causal, see_all
+from lodex.embed.backbones.attention_check import check_attention
+from lodex.embed.backbones.bidirectional import is_causal, see_all
 from lodex.embed.backbones.config import MODEL_TYPES
 from lodex.errors import InvalidArgumentError
 from tests.embed.conftest import MakeDecoder

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from lodex.embed.backbones.weights import weight_files
 from lodex.embed.decoder import Decoder
-from lodex.embed.decoder_encoder import DecoderEncoder
+from lodex.embed.encoder import TextEncoder
 from lodex.errors import DataLossError, InvalidArgumentError
 from tests.embed.conftest import MakeDecoder
 
@@ -50,17 +50,17 @@ def test_embedders_are_as_strict(make_decoder: MakeDecoder, change: Change) -> N
     folder = make_decoder()
     rewrite(folder, change)
     with pytest.raises(InvalidArgumentError, match=r"(?s)(Missing|Unexpected) key"):
-        DecoderEncoder.open(folder, "broken")
+        TextEncoder.open(folder, "broken")
 
 
 def test_weights_without_prefix_are_those_of_a_backbone(make_decoder: MakeDecoder) -> None:
     """A base model's file, as embedders are published, gives the vectors of the causal model's."""
     folder = make_decoder()
-    expected = DecoderEncoder.open(folder, "a").embed_queries(["abc"]).vectors
+    expected = TextEncoder.open(folder, "a").embed_queries(["abc"]).vectors
     weights = load_file(folder / "model.safetensors")
     bare = {name.removeprefix("model."): weight for name, weight in weights.items() if name != "lm_head.weight"}
     save_file(bare, folder / "model.safetensors")
-    assert (DecoderEncoder.open(folder, "b").embed_queries(["abc"]).vectors == expected).all()
+    assert (TextEncoder.open(folder, "b").embed_queries(["abc"]).vectors == expected).all()
     with pytest.raises(InvalidArgumentError, match="Missing key"):
         Decoder.open(folder)
 
@@ -119,7 +119,7 @@ def test_a_missing_file_of_several_is_named(make_decoder: MakeDecoder) -> None:
     folder = make_decoder()
     shard(folder)
     (folder / "model-00002-of-00002.safetensors").unlink()
-    for open_model in (Decoder.open, lambda path: DecoderEncoder.open(path, "x")):
+    for open_model in (Decoder.open, lambda path: TextEncoder.open(path, "x")):
         with pytest.raises(InvalidArgumentError, match=r"model-00002-of-00002\.safetensors is named by"):
             open_model(folder)
 
