@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
+from lodex.embed.backbones.tile_attention import attend_in_tiles, fits_tiles
+
 IMPLEMENTATION = "lodex_ragged"
 
 # Queries at a time where scores are masked or held: bounds memory to this many rows of a text's keys.
@@ -41,6 +43,11 @@ class Runs:
             runs.append((begin, count, length))
             begin += count * length
         return cls(tuple(runs))
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """What `of` was given."""
+        return tuple(length for _, count, length in self.runs for _ in range(count))
 
 
 class LongAttention(Protocol):
@@ -88,10 +95,11 @@ def ragged_attention(
         # FlexAttention brings torch's compiler with it, which takes a second to import.
         from lodex.embed.backbones.ragged_gpu import attend_at_once
 
-        lengths = tuple(length for _, count, length in runs.runs for _ in range(count))
-        at_once = attend_at_once(query, key, value, lengths, scale, reach, causal=causal, softcap=softcap)
+        at_once = attend_at_once(query, key, value, runs.lengths, scale, reach, causal=causal, softcap=softcap)
         if at_once is not None:
             return at_once[None], None
+    if not causal and reach is None and softcap is None and long_attention is None and fits_tiles(query):
+        return attend_in_tiles(query, key, value, runs.lengths, scale)[None], None
     _one, heads, tokens, width = query.shape
     out = query.new_empty(tokens, heads, width)
     end = 0
