@@ -42,7 +42,7 @@ _SAMPLE_TEXT_TOKENS = 64
 
 
 class TextEncoder:
-    """Texts to vectors (n, d) float32, of length 1 where `info.normalized`: then the inner product of two is their cosine.
+    """Texts to vectors (n, d) float32; where `info.normalized` of length 1, so that inner products are cosines.
 
     On a CPU a text has one vector, bit for bit, whatever stands beside it and however many cores there are. That rests
     on three habits: attention takes each text alone, or with others of its length; a batch is computed by one thread;
@@ -69,7 +69,7 @@ class TextEncoder:
 
     @classmethod
     def open(cls, folder: Path, name: str, device: str = "cpu", precision: str = "float32") -> TextEncoder:
-        """Load an embedder's folder; see `read_embedder` for its forms, `check_backbone` for the proof of its attention.
+        """Load an embedder's folder, of a form that `read_embedder` reads; its attention is checked by `Backbone.open`.
 
         `precision` is that of weights and states: "float32", "bfloat16", or "auto", which takes bfloat16 where the
         machine multiplies in it and the vectors of a set of texts prove near enough, a cosine of 0.999 for each; see
@@ -206,7 +206,7 @@ class TextEncoder:
         return self._max_batch_tokens or self._sizes[0]
 
     def tune(self, seconds: float = 1.0) -> int:
-        """Find the `max_batch_tokens` of this machine, once. Large calls do it by themselves; no vector depends on it."""
+        """Find the `max_batch_tokens` of this machine, once. Large calls do so themselves; no vector depends on it."""
         with self._tuning:
             if self._max_batch_tokens is None:
                 clock = time.thread_time if self._device.type == "cpu" else time.perf_counter
