@@ -161,19 +161,13 @@ def test_a_decoder_that_changed_is_another_embedder(make_decoder: MakeDecoder) -
 @pytest.mark.parametrize(
     ("file", "content", "complaint"),
     [
-<<<<<<<< HEAD:tests/embed/test_decoder_embedders.py
+        ("1_Pooling/config.json", {"pooling_mode_max_tokens": True}, "pooling 'max' is not one of mean, cls"),
         ("1_Pooling/config.json", {"pooling_mode": "max"}, "pooling 'max'"),
         ("modules.json", [{"path": "", "type": "a.Transformer"}, {"path": "2", "type": "a.Dense"}], "Dense"),
         ("config.json", {"model_type": "mixtral"}, "mixtral has mixtures of experts"),
         ("config.json", {"model_type": "gpt2"}, "model_type is 'gpt2', expected one of"),
-========
-        ("1_Pooling/config.json", {"pooling_mode_max_tokens": True}, "pooling 'max' is not one of mean, cls"),
-        ("1_Pooling/config.json", {"pooling_mode": "max"}, "pooling 'max'"),
-        ("modules.json", [{"path": "", "type": "a.Transformer"}, {"path": "2", "type": "a.Dense"}], "Dense"),
-        ("config.json", {"model_type": "t5"}, "model_type is 't5', expected one of"),
         ("lodex.json", {"pooled": "mean"}, "expected fields among adds_end"),
         ("lodex.json", {"instruction_mask": "all"}, "instruction_mask is 'all', expected one of none, exact"),
->>>>>>>> 5707ae0b757a08ab1cdf2e577085a0765ce8ee14:tests/embed/formats/test_embedder_folder.py
     ],
 )
 def test_what_lodex_cannot_run_is_refused(
