@@ -15,7 +15,7 @@ from lodex.embed.backbones.backbone import BackboneSource
 from lodex.embed.backbones.config import make_decoder_config, read_config_json
 from lodex.embed.backbones.families import FAMILIES, Family, find_family
 from lodex.embed.backbones.weights import CONFIG, TensorFiles, load_module
-from lodex.embed.conventions.convention import Attention, Convention, InstructionMask
+from lodex.embed.conventions.convention import Attention, Convention, InstructionMask, PoolingName
 from lodex.embed.conventions.models import complete, find_model
 from lodex.embed.conventions.templates import TASK, TEXT
 from lodex.embed.formats import nv_embed
@@ -47,11 +47,12 @@ OWN = "lodex.json"
 _BIDIRECTIONAL: Mapping[str, str] = {"llama_bidirec": "llama"}
 # As their config.json calls poolings.
 _CONFIG_POOLINGS: Mapping[str, str] = {"avg": "mean", "cls": "cls", "last": "last"}
-# `max_tokens` and `pooling` have their places in the other files.
-_FIELDS = {field.name for field in fields(Convention)} - {"source", "max_tokens", "pooling"}
+# `max_tokens` has its place in the other files.
+_FIELDS = {field.name for field in fields(Convention)} - {"source", "max_tokens"}
 _ALLOWED: Mapping[str, tuple[str, ...]] = {
     "attention": get_args(Attention),
     "instruction_mask": get_args(InstructionMask),
+    "pooling": get_args(PoolingName),
 }
 
 

@@ -129,7 +129,8 @@ class ModelTokens:
                 return len(self._encode_plain([prefix])[0])
             case "sentence-transformers":
                 row = [*self._begin, *self._encode_plain([prefix])[0], *self._own_end]
-                return len(row) - bool(row and row[-1] in self._special)
+                # What a tokenizer puts behind a text is special, though not every file says so.
+                return len(row) - bool(self._own_end or (row and row[-1] in self._special))
             case _:
                 return 0
 
