@@ -49,7 +49,7 @@ class PackedLinear(nn.Module):
     def _multiply(self, x: Tensor) -> Tensor:
         if self._fewest <= len(x) <= _TRIED[-1] or x.dtype == torch.float32:
             return _multiply(x, self._weight, self._bias, self._activation)
-        parts = x.split(_parts(len(x), self._fewest))
+        parts = torch.split(x, _parts(len(x), self._fewest))
         return torch.cat([_multiply(part, self._weight, self._bias, self._activation) for part in parts])
 
     def added(self, x: Tensor, residual: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ class PackedLinear(nn.Module):
         sizes = [len(flat)] if x.dtype == torch.float32 else _parts(len(flat), self._fewest)
         sums = [
             torch.ops.mkldnn._linear_pointwise.binary(part, more, self._weight, self._bias, "add")
-            for part, more in zip(flat.split(sizes), other.split(sizes), strict=True)
+            for part, more in zip(torch.split(flat, sizes), torch.split(other, sizes), strict=True)
         ]
         y = sums[0] if len(sums) == 1 else torch.cat(sums)
         return y[:rows].reshape(residual.shape)
@@ -105,7 +105,7 @@ def _fewest_rows(outputs: int, inputs: int, has_bias: bool, activation: str) -> 
 
     weight, bias = _pack(draw(outputs, inputs)), draw(outputs) if has_bias else None
     x = draw(_TRIED[-1], inputs)
-    expected = torch.cat([_multiply(part, weight, bias, activation) for part in x.split(_ROWS)])
+    expected = torch.cat([_multiply(part, weight, bias, activation) for part in torch.split(x, _ROWS)])
     other = [n for n in _TRIED if not torch.equal(_multiply(x[:n], weight, bias, activation), expected[:n])]
     return other[-1] + 1 if other else _ROWS
 
