@@ -6,7 +6,8 @@
 A program has one text and some terms; it goes through the tokens of the text and keeps the largest logit of each term,
 so what is written is (B, V) and not (n, V). Products add up in float32.
 
-The block sizes are chosen by the size of shared memory and registers, not tuned by measurement.
+The block sizes are chosen by what the compiler says, not tuned by measurement: for compute capability 9.0 and bfloat16
+products are those of warp groups (wgmma), loads run ahead, a program takes 74 KB and no register is spilled.
 """
 
 from __future__ import annotations

@@ -35,25 +35,25 @@ class LatentPooling(nn.Module):
 
 def kernel_weights(head: FoldedLatentAttention) -> LatentWeights:
     """The weights of a head as kernels read them, none copied; its layers must not be laid out for a CPU."""
-    first, _gate, last = head.mlp.fn["net"]  # type: ignore[misc]
-    layers = (head.scores, head.answers, first, last)
-    scores, answers, gated, out = (_weight(layer) for layer in layers)
+    net = head.mlp.fn["net"]
+    assert isinstance(net, nn.Sequential), "the MLP was replaced; this is a bug"
+    scores, answers, first, last = (_linear(layer) for layer in (head.scores, head.answers, net[0], net[2]))
     return LatentWeights(
         heads=head.sizes.heads,
         norm_weight=head.norm.weight,
         norm_bias=head.norm.bias,
-        scores=scores,
-        answers=answers,
+        scores=scores.weight,
+        answers=answers.weight,
         mlp_norm_weight=head.mlp.norm.weight,
         mlp_norm_bias=head.mlp.norm.bias,
-        gated=gated,
+        gated=first.weight,
         gated_bias=first.bias,
-        out=out,
+        out=last.weight,
         out_bias=last.bias,
         eps=head.norm.eps,
     )
 
 
-def _weight(layer: nn.Module) -> Tensor:
+def _linear(layer: nn.Module) -> nn.Linear:
     assert isinstance(layer, nn.Linear), "a layer of the head was replaced; this is a bug"
-    return layer.weight
+    return layer

@@ -153,3 +153,12 @@ def test_arguments_that_disagree_are_refused() -> None:
     assert caught.value.field == "sparse_top_k"
     with pytest.raises(InvalidArgumentError, match=r"expected states \(n, 16\)"):
         SpladePooling(LmHead(weight))(states[:, :8], batch_of([4]))
+
+
+def test_the_layer_before_the_head_is_applied() -> None:
+    """BERT's transform, to the pooled tokens."""
+    states, weight, bias = drawn(6)
+    batch = batch_of([4, 2], skip=1)
+    transform = torch.nn.Linear(H, H).requires_grad_(False)
+    rows = SpladePooling(LmHead(weight, bias, transform=transform))(states, batch)
+    assert_rows(rows, dense(transform(states), batch, weight, bias, None), None)
