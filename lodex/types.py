@@ -657,6 +657,34 @@ class Embeddings:
     token_counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
 
+@dataclass(frozen=True, slots=True)
+class SparseEmbeddings:
+    """Weights over a vocabulary in the order of the texts, by rows (CSR).
+
+    The terms of text i are `ids[indptr[i] : indptr[i + 1]]`, uint32 ascending, each once and below `vocab_size`, and
+    their `weights` stand at the same places, float32 above 0; `indptr` (n + 1,) int64 begins with 0. A text may have no
+    term. `truncated`, `tokens`, `token_counts` and `fingerprint` are those of `Embeddings`.
+    """
+
+    indptr: npt.NDArray[np.int64]
+    ids: npt.NDArray[np.uint32]
+    weights: npt.NDArray[np.float32]
+    vocab_size: int
+    truncated: npt.NDArray[np.bool_]
+    tokens: int = 0
+    fingerprint: str = ""
+    token_counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def __len__(self) -> int:
+        """How many texts."""
+        return len(self.indptr) - 1
+
+    def row(self, i: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.float32]]:
+        """The ids and weights of text i."""
+        place = slice(int(self.indptr[i]), int(self.indptr[i + 1]))
+        return self.ids[place], self.weights[place]
+
+
 class Encoder(Protocol):
     """Texts to vectors. May live in another thread, process or machine."""
 
