@@ -173,7 +173,7 @@ def check(
     ] = "float32",
     as_json: JsonFlag = False,
 ) -> None:
-    """Compare an embedder with the vectors, and their tokens, that it is known to give; exits with 1 where it differs."""
+    """Compare an embedder with the vectors and tokens that it is known to give; exits with 1 where it differs."""
     try:
         from lodex.embed.conventions.check import check_model
     except ModuleNotFoundError as error:
