@@ -328,8 +328,20 @@ def test_a_shard_is_known_by_its_texts_whatever_became_of_the_file(source: Path,
     assert output.read_bytes() == (tmp_path / "whole").read_bytes()
 
 
-@pytest.mark.parametrize("number", [0, 3])
-def test_a_damaged_shard_is_named_and_embedded_anew(source: Path, tmp_path: Path, number: int) -> None:
+def test_a_shard_is_known_by_its_ids_too(source: Path, tmp_path: Path) -> None:
+    """And by where one ends and the text begins."""
+    output = tmp_path / "out.parquet"
+    rows = [{"id": f"id-{i}", "text": text} for i, text in enumerate(TEXTS)]
+    with pytest.raises(Interrupted):
+        embed(source, output, Hashed(24))
+    rows[3]["id"] = "another"
+    rows[9] = {"id": "id-9t", "text": TEXTS[9][1:]}
+    jsonl(source, rows)
+    embed(source, output)
+    assert pq.read_table(output).column("id").to_pylist() == [row["id"] for row in rows]
+
+
+def test_a_damaged_shard_is_named_and_embedded_anew(source: Path, tmp_path: Path) -> None:
     """No byte of it reaches the table."""
     output = tmp_path / "out.parquet"
     with pytest.raises(Interrupted):
