@@ -10,9 +10,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lodex.embed.embedding_task import DataType, EmbedRecipe, ShardVectors, check_recipe, embed_shard, tokenize_shard
+from lodex.embed.embedding_task import (
+    DataType,
+    EmbedRecipe,
+    ShardVectors,
+    check_recipe,
+    embed_shard,
+    ranges_digest,
+    tokenize_shard,
+)
 from lodex.embed.runtime.pipeline import run_pipeline
 from lodex.embed.tokens.framing import TokenRow
+from lodex.embed.vectors.quantization import Int8Ranges
 from lodex.errors import DataLossError, FailedPreconditionError, InputError, InvalidArgumentError, LodexError
 from lodex.index.ingest_task import OnError, Skipped, SkippedFaults
 from lodex.index.job_report import JobReport, TaskReport, run_measured, tell_tasks, tell_tokens
@@ -88,6 +97,7 @@ def embed_file(
     options: EmbedOptions | None = None,
     progress: Progress | None = None,
     *,
+    ranges: Int8Ranges | None = None,
     overwrite: bool = False,
     report: JobReport | None = None,
 ) -> EmbeddedFile:
@@ -95,7 +105,7 @@ def embed_file(
 
     `source` is a `.jsonl` (plain, gzip or zstd), `.parquet` or `.txt` file, of which every line is a text, or `-` for
     JSON lines from standard input. Ids are kept as they are, in their order; none is compared with another. Memory is
-    bounded by a few shards of texts and vectors.
+    bounded by a few shards of texts and vectors. `ranges` are what int8 is measured by.
 
     A shard is known by its texts and ids, so a killed call that is repeated embeds those shards that are not finished,
     whatever has become of the file, and the table has the bytes that it would have had. Raises InputError naming file
@@ -109,13 +119,15 @@ def embed_file(
     with EmbeddingFolder(output) as folder:
         done = folder.done()
         if done is None:
-            job = _Job(folder, options, progress or Silent(), report or JobReport())
+            job = _Job(folder, options, ranges, progress or Silent(), report or JobReport())
             return job.run(source, read, open_encoder, overwrite=overwrite)
         folder.complete()
     # What is moved to its place now was finished before, for these very arguments or for others.
     if done["source"] == source and done["options"] == options.to_json():
         return _finished(output, done)
-    return embed_file(source, output, open_encoder, options, progress, overwrite=overwrite, report=report)
+    return embed_file(
+        source, output, open_encoder, options, progress, ranges=ranges, overwrite=overwrite, report=report
+    )
 
 
 def _finished(output: Path, done: Mapping[str, Any]) -> EmbeddedFile:
@@ -142,9 +154,17 @@ class _Job:
     a kill never costs two.
     """
 
-    def __init__(self, folder: EmbeddingFolder, options: EmbedOptions, progress: Progress, report: JobReport) -> None:
+    def __init__(
+        self,
+        folder: EmbeddingFolder,
+        options: EmbedOptions,
+        ranges: Int8Ranges | None,
+        progress: Progress,
+        report: JobReport,
+    ) -> None:
         self._folder = folder
         self._options = options
+        self._ranges = ranges if options.data_type == "int8" else None
         self._progress = progress
         self._report = report
         self._skipped = SkippedFaults()
@@ -171,7 +191,7 @@ class _Job:
             depth=1,
         )
         self._progress.finish()
-        VectorTable(recipe, encoder.info).write(self._folder.table, map(self._shard, self._shards))
+        VectorTable(recipe, encoder.info, self._ranges).write(self._folder.table, map(self._shard, self._shards))
         dimension = recipe.dimensions or encoder.info.dimension
         facts = {"rows": self._rows, "dimension": dimension, "tokens": self._tokens, "truncated": self._truncated}
         whole = facts | {"shards": len(self._shards), "source": source, "options": self._options.to_json()}
@@ -206,8 +226,13 @@ class _Job:
 
     def _recipe(self, encoder: TextEncoder, plan: Mapping[str, Any] | None) -> EmbedRecipe:
         """What the plan says, or what the options come to with this embedder."""
+        digest = ranges_digest(self._ranges) if self._ranges is not None else None
         if plan is not None:
             recipe = EmbedRecipe.read(plan["recipe"])
+            if recipe.int8_ranges != digest:
+                raise FailedPreconditionError(
+                    f"{self._folder.path} holds an unfinished job with other int8 ranges: {_SAME}"
+                )
             if recipe.fingerprint != encoder.info.fingerprint:
                 raise FailedPreconditionError(
                     f"{self._folder.path} holds an unfinished job with another embedder ({recipe.fingerprint}) than "
@@ -222,8 +247,9 @@ class _Job:
             dimensions=options.dimensions,
             data_type=options.data_type,
             precision=encoder.precision,
+            int8_ranges=digest,
         )
-        check_recipe(encoder, recipe)
+        check_recipe(encoder, recipe, self._ranges)
         return recipe
 
     def _texts(self, read: ReadItems) -> Iterator[TextRow]:
@@ -263,13 +289,29 @@ class _Job:
             kept = [
                 (text, row) for text, row in zip(shard.texts, shard.tokens, strict=True) if isinstance(row, TokenRow)
             ]
-            made = _embedded(encoder, recipe, kept, share.advance)
+            made = self._vectors(encoder, recipe, kept, share.advance)
             tell_tokens(self._progress, made.tokens)
             result = write_shard(out, [text.id for text, _ in kept], made)
             return replace(result, details={**result.details, "refused": [[i, str(shard.tokens[i])] for i in refused]})
 
         artefact, report = run_measured(self._folder.path, shard.task, work)
         return shard, artefact.receipt, report, share
+
+    def _vectors(
+        self,
+        encoder: TextEncoder,
+        recipe: EmbedRecipe,
+        kept: Sequence[tuple[TextRow, TokenRow]],
+        advance: Callable[[int], None],
+    ) -> ShardVectors:
+        """The vectors of a shard; a text that the model makes nothing of is said by file and line."""
+        try:
+            return embed_shard(encoder, recipe, [row for _, row in kept], advance, self._ranges)
+        except InvalidArgumentError as error:
+            place = _TEXT_FIELD.match(error.field)
+            if place is None:
+                raise
+            raise _fault(kept[int(place[1])][0], str(error)) from error
 
     def _take(self, made: tuple[_Shard, Receipt, TaskReport, _Share]) -> None:
         """Count a shard in, whether it was made or found."""
@@ -319,22 +361,6 @@ class _Share:
     def _tell(self, so_far: int) -> None:
         self._progress.advance(so_far - self._told)
         self._told = so_far
-
-
-def _embedded(
-    encoder: TextEncoder,
-    recipe: EmbedRecipe,
-    kept: Sequence[tuple[TextRow, TokenRow]],
-    advance: Callable[[int], None],
-) -> ShardVectors:
-    """The vectors of a shard; a text that the model makes nothing of is said by file and line."""
-    try:
-        return embed_shard(encoder, recipe, [row for _, row in kept], advance)
-    except InvalidArgumentError as error:
-        place = _TEXT_FIELD.match(error.field)
-        if place is None:
-            raise
-        raise _fault(kept[int(place[1])][0], str(error)) from error
 
 
 def _fault(text: TextRow, message: str) -> InputError:

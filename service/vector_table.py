@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lodex.embed.embedding_task import EmbedRecipe, ShardVectors
+from lodex.embed.vectors.quantization import Int8Ranges
 from lodex.index.arrow_files import open_batches, write_single_batch
 from lodex.index.files import sync_file
 from lodex.index.jobs import TaskResult
@@ -42,15 +43,17 @@ def write_shard(out: Path, ids: Sequence[str], made: ShardVectors) -> TaskResult
 class VectorTable:
     """How a table of one recipe looks: `id`, `tokens`, `truncated` and `vector`.
 
-    `vector` is a list of fixed size of float32 or float16, or for bits a binary of fixed size. The same shards are the
-    same bytes, with one version of pyarrow.
+    `vector` is a list of fixed size of float32, float16 or int8, or for bits a binary of fixed size. The ranges of int8
+    stand in the metadata. The same shards are the same bytes, with one version of pyarrow.
     """
 
-    def __init__(self, recipe: EmbedRecipe, info: EncoderInfo) -> None:
+    def __init__(self, recipe: EmbedRecipe, info: EncoderInfo, ranges: Int8Ranges | None = None) -> None:
         self._dtype, self._width = recipe.dtype, recipe.width(info)
         self._is_packed = recipe.data_type == "bits"
         numbers = pa.binary(self._width) if self._is_packed else pa.list_(pa.from_numpy_dtype(self._dtype), self._width)
         facts = recipe.config() | {"model": info.name, "dimension": info.dimension, "normalized": info.normalized}
+        if ranges is not None:
+            facts |= {"minimum": ranges.minimum.tolist(), "step": ranges.step.tolist()}
         self._schema = _ROWS_SCHEMA.append(pa.field("vector", numbers, False)).with_metadata(
             {METADATA: canonical_json(facts)}
         )

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer.core import TyperGroup
 
-from lodex.cli.app import JsonFlag, app, plural, print_json, say
+from lodex.cli.app import JsonFlag, app, escaped, plural, print_json, print_table, say
 from lodex.cli.job import LogJsonFlag, job_progress
 from lodex.embed.embedding_task import DataType
-from lodex.errors import MissingExtraError
+from lodex.embed.vectors.quantization import Int8Ranges
+from lodex.errors import FailedPreconditionError, MissingExtraError
 from lodex.index.ingest_task import OnError
 from lodex.index.job_report import JobReport
 from lodex.index.sources.fields import Fields
@@ -21,9 +24,12 @@ from lodex.service.embedding_job import EmbeddedFile, EmbedOptions, embed_file
 from lodex.types import TextKind
 
 if TYPE_CHECKING:
+    from lodex.embed.conventions.check import CheckReport
     from lodex.embed.encoder import TextEncoder
 
 _FILE = "file"
+_SHOWN = 60
+_RANGES = "int8_ranges.safetensors"
 
 
 class _FileUnlessNamed(TyperGroup):
@@ -69,6 +75,10 @@ def embed(
     precision: Annotated[
         str, typer.Option("--precision", help="In which the model computes: float32, bfloat16, or auto.")
     ] = "float32",
+    int8_ranges: Annotated[
+        Path | None,
+        typer.Option("--int8-ranges", metavar="FILE", help="Ranges for int8, unless the model's folder has them."),
+    ] = None,
     id_field: Annotated[str, typer.Option(help="Field with the id, else _id, id, doc_id or docid.")] = "",
     text_field: Annotated[str, typer.Option(help="Field with the text, else text, contents, content or body.")] = "",
     title_field: Annotated[str, typer.Option(help="Field with the title, else title.")] = "",
@@ -102,7 +112,14 @@ def embed(
     report = JobReport()
     with job_progress(log_json) as progress:
         done = embed_file(
-            file, output, lambda wanted: _open(model, wanted), options, progress, overwrite=overwrite, report=report
+            file,
+            output,
+            lambda wanted: _open(model, wanted),
+            options,
+            progress,
+            ranges=_ranges(model, int8_ranges) if data_type == "int8" else None,
+            overwrite=overwrite,
+            report=report,
         )
     if as_json:
         print_json(done)
@@ -119,6 +136,19 @@ def _open(model: str, precision: str) -> TextEncoder:
     return load_encoder(model, precision=precision)
 
 
+def _ranges(model: str, given: Path | None) -> Int8Ranges:
+    """The ranges that int8 is measured by, of a file or of the model's folder."""
+    from lodex.embed.registry import encoder_folder
+
+    path = given or encoder_folder(model) / _RANGES
+    if not path.is_file():
+        raise FailedPreconditionError(
+            f"int8 needs ranges that were measured on many vectors of {model!r}, and there is no {path}: "
+            "name their file, as --int8-ranges FILE"
+        )
+    return Int8Ranges.open(path)
+
+
 def _print(done: EmbeddedFile) -> None:
     found = f", {plural(done.shards_found, 'shard')} found finished" if done.shards_found else ""
     say(
@@ -131,3 +161,43 @@ def _print(done: EmbeddedFile) -> None:
         print(f"skipped {skipped.count:,}: {skipped.fault}", file=sys.stderr)
         for example in skipped.examples:
             print(f"  {example}", file=sys.stderr)
+
+
+@embed_app.command()
+def check(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="minilm, the folder of an embedder, or a hub name.")
+    ] = "minilm",
+    precision: Annotated[
+        str, typer.Option("--precision", help="In which the model computes: float32, bfloat16, or auto.")
+    ] = "float32",
+    as_json: JsonFlag = False,
+) -> None:
+    """Compare an embedder with the vectors and tokens that it is known to give; exits with 1 where it differs."""
+    try:
+        from lodex.embed.conventions.check import check_model
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("embedding", "minilm") from error
+    report = check_model(model, precision=precision)
+    if as_json:
+        print_json({**asdict(report), "worst": report.worst, "passed": report.passed})
+    else:
+        _print_check(report)
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+def _print_check(report: CheckReport) -> None:
+    rows = [
+        [text.kind, shorten(text.text, _SHOWN), f"{text.cosine:.6f}", "same" if text.same_tokens else "differ"]
+        for text in report.texts
+    ]
+    print_table(["kind", "text", "cosine", "tokens"], rows)
+    for text in report.texts:
+        if not text.same_tokens:
+            say(f"known {list(text.known_ids)}, here {list(text.token_ids)}: {escaped(shorten(text.text, _SHOWN))}")
+    verdict = "gives" if report.passed else "does not give"
+    say(
+        f"{report.model} {verdict} the vectors of {report.made_by}: least cosine {report.worst:.6f}, "
+        f"wanted {report.least} ({report.fingerprint})"
+    )

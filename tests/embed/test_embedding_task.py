@@ -69,7 +69,7 @@ def test_bits_are_the_signs_with_the_first_number_highest(vectors: npt.NDArray[n
 
 def test_a_recipe_is_read_back_from_its_configuration() -> None:
     """What is not given is not there, so that what is added one day leaves the ids of today."""
-    full = EmbedRecipe("sha256:1", TextKind.QUERY, "find", 64, "bits", "bfloat16")
+    full = EmbedRecipe("sha256:1", TextKind.QUERY, "find", 64, "int8", "bfloat16", "sha256:2")
     assert EmbedRecipe.read(full.config()) == full
     assert EmbedRecipe.read(RECIPE.config()) == RECIPE
     assert RECIPE.config() == {

@@ -16,6 +16,7 @@ import pytest
 
 from lodex.embed.encoder import TextEncoder
 from lodex.embed.tokens.framing import TokenRow
+from lodex.embed.vectors.quantization import Int8Ranges, fit_int8
 from lodex.errors import (
     AlreadyExistsError,
     DataLossError,
@@ -47,7 +48,7 @@ class Hashed:
     precision = "float32"
 
     def __init__(self, until: int | None = None, fingerprint: str = "sha256:1") -> None:
-        self.info = EncoderInfo("hashed", fingerprint, D, 4, normalized=True)
+        self.info = EncoderInfo("hashed", fingerprint, D, 4, normalized=True, matryoshka=(D, 9, 4))
         self.texts: list[str] = []
         self.kinds: set[TextKind] = set()
         self._until = until
@@ -153,6 +154,58 @@ def test_vectors_stand_in_the_type_that_was_asked_for(source: Path, tmp_path: Pa
         assert column.to_pylist() == [np.packbits(row > 0).tobytes() for row in expected]
     else:
         np.testing.assert_array_equal(np.array(column.to_pylist()), expected.astype(data_type))
+
+
+def ranges_of(dimension: int) -> Int8Ranges:
+    return fit_int8(np.random.default_rng(3).normal(size=(500, dimension)).astype(np.float32) / 3)
+
+
+def test_int8_is_measured_by_ranges_that_stand_in_the_table(source: Path, tmp_path: Path) -> None:
+    """Codes are those of the ranges, and can be read back without any other file."""
+    ranges = ranges_of(D)
+    embed(source, tmp_path / "out", options=options(data_type="int8"), ranges=ranges)
+    column = pq.read_table(tmp_path / "out").column("vector")
+    assert column.type == pa.list_(pa.int8(), D)
+    codes = np.array(column.to_pylist(), np.int8)
+    vectors = np.array(list(map(vector_of, TEXTS)))
+    np.testing.assert_array_equal(codes, ranges.encode(vectors))
+    facts = read_facts(tmp_path / "out")
+    kept = Int8Ranges(*(np.array(facts[name], np.float32) for name in ("minimum", "step")))
+    np.testing.assert_array_equal(kept.decode(codes), ranges.decode(codes))
+
+
+def test_int8_without_its_ranges_is_refused(source: Path, tmp_path: Path) -> None:
+    """And with those of vectors of another size, or others than the job began with."""
+    asked = options(data_type="int8")
+    for ranges in (None, ranges_of(D - 1)):
+        with pytest.raises(FailedPreconditionError, match="ranges"):
+            embed(source, tmp_path / "out", options=asked, ranges=ranges)
+    with pytest.raises(Interrupted):
+        embed(source, tmp_path / "out", Hashed(20), options=asked, ranges=ranges_of(D))
+    other = Int8Ranges(ranges_of(D).minimum, ranges_of(D).step * 2)
+    with pytest.raises(FailedPreconditionError, match="other int8 ranges"):
+        embed(source, tmp_path / "out", options=asked, ranges=other)
+    assert embed(source, tmp_path / "out", options=asked, ranges=ranges_of(D)).shards_found == 2
+
+
+@pytest.mark.parametrize(("data_type", "width"), [("float32", 9), ("bits", 2), ("int8", 9)])
+def test_fewer_dimensions_are_the_first_ones_with_length_one_again(
+    source: Path, tmp_path: Path, data_type: str, width: int
+) -> None:
+    """Before they are put in another type; the summary and the table say how many there are."""
+    asked = options(data_type=data_type, dimensions=9)
+    done = embed(source, tmp_path / "out", options=asked, ranges=ranges_of(9))
+    cut = np.array(list(map(vector_of, TEXTS)))[:, :9]
+    expected = (cut / np.linalg.norm(cut.astype(np.float64), axis=1, keepdims=True)).astype(np.float32)
+    assert (done.dimension, read_facts(tmp_path / "out")["dimensions"]) == (9, 9)
+    column = pq.read_table(tmp_path / "out").column("vector")
+    if data_type == "bits":
+        found = np.frombuffer(b"".join(column.to_pylist()), np.uint8).reshape(-1, width)
+        np.testing.assert_array_equal(found, np.packbits(expected > 0, axis=1))
+    elif data_type == "int8":
+        np.testing.assert_array_equal(np.array(column.to_pylist(), np.int8), ranges_of(9).encode(expected))
+    else:
+        np.testing.assert_allclose(np.array(column.to_pylist(), np.float32), expected, rtol=3e-7)
 
 
 def test_every_form_of_file_gives_the_same_vectors(source: Path, tmp_path: Path) -> None:
@@ -275,8 +328,20 @@ def test_a_shard_is_known_by_its_texts_whatever_became_of_the_file(source: Path,
     assert output.read_bytes() == (tmp_path / "whole").read_bytes()
 
 
-@pytest.mark.parametrize("number", [0, 3])
-def test_a_damaged_shard_is_named_and_embedded_anew(source: Path, tmp_path: Path, number: int) -> None:
+def test_a_shard_is_known_by_its_ids_too(source: Path, tmp_path: Path) -> None:
+    """And by where one ends and the text begins."""
+    output = tmp_path / "out.parquet"
+    rows = [{"id": f"id-{i}", "text": text} for i, text in enumerate(TEXTS)]
+    with pytest.raises(Interrupted):
+        embed(source, output, Hashed(24))
+    rows[3]["id"] = "another"
+    rows[9] = {"id": "id-9t", "text": TEXTS[9][1:]}
+    jsonl(source, rows)
+    embed(source, output)
+    assert pq.read_table(output).column("id").to_pylist() == [row["id"] for row in rows]
+
+
+def test_a_damaged_shard_is_named_and_embedded_anew(source: Path, tmp_path: Path) -> None:
     """No byte of it reaches the table."""
     output = tmp_path / "out.parquet"
     with pytest.raises(Interrupted):

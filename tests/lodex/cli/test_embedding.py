@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lodex.cli import main
-from lodex.embed.registry import load_encoder
+from lodex.embed.registry import encoder_folder, load_encoder
+from lodex.embed.vectors.quantization import fit_int8
 from tests.script_runs import run_script
 
 Run = Callable[..., int]
@@ -97,6 +99,39 @@ def test_what_is_wrong_is_one_line(run: Run, source: Path, capsys: pytest.Captur
     assert run("embed", "texts.jsonl", "-o", "out", "--model", "no-such") == 1
     assert "no embedder 'no-such'" in capsys.readouterr().err
     assert run("embed", "texts.jsonl", "-o", "out", "--data-type", "int7") == 2
+
+
+def test_int8_takes_its_ranges_from_a_file(run: Run, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Or from the model's folder; without either it is refused, and nothing is left."""
+    words = ("embed", "texts.jsonl", "-o", "out", "--data-type", "int8")
+    assert run(*words) == 1
+    assert "--int8-ranges" in capsys.readouterr().err
+    assert not Path("out.parts").exists()
+    fit_int8(np.random.default_rng(1).normal(size=(50, 384)) / 10).save(Path("ranges"))
+    assert run(*words, "--int8-ranges", "ranges") == 0
+    assert len(pq.read_table("out").column("vector").to_pylist()[0]) == 384
+
+
+def test_the_packaged_embedder_gives_what_it_is_known_to_give(
+    run: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Text by text, tokens and cosine; a model without a reference is an error, one that differs an exit code."""
+    assert run("embed", "check", "minilm") == 0
+    assert "gives the vectors of" in capsys.readouterr().out
+    assert run("embed", "check", "minilm", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["passed"] is True
+    assert report["worst"] > 0.99999
+    shutil.copytree(encoder_folder("minilm"), tmp_path / "mine")
+    assert run("embed", "check", "./mine") == 1
+    assert "no reference" in capsys.readouterr().err
+    known = {"text": "a cat", "kind": "passage", "token_ids": [101, 102], "vector": [1.0] + [0.0] * 383}
+    stated = {"model": "mine", "made_by": "nobody", "texts": [known]}
+    (tmp_path / "mine" / "lodex_reference.json").write_text(json.dumps(stated))
+    assert run("embed", "check", "./mine") == 1
+    printed = capsys.readouterr().out
+    assert "does not give" in printed
+    assert "differ" in printed
 
 
 def test_standard_input_is_json_lines(source: Path, tmp_path: Path) -> None:
