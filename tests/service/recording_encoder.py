@@ -11,9 +11,9 @@ import numpy as np
 
 from lodex.embed.conventions.convention import Convention
 from lodex.embed.tokens.framing import TokenRow
+from lodex.embed.vectors.quantization import Int8Ranges
 from lodex.errors import InvalidArgumentError, LodexError
 from lodex.service.embed_queue import EmbedQueue, Vectors
-from lodex.service.int8_ranges import Int8Ranges
 from lodex.service.models import Embedder, Models
 from lodex.types import EncoderInfo, TextKind
 
