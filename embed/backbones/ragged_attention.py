@@ -69,6 +69,14 @@ def ragged_attention(
     causal = bool(getattr(module, "is_causal", True)) if is_causal is None else is_causal
     reach = _reach(causal, is_causal is None, sliding_window)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if query.is_cuda:
+        # FlexAttention brings torch's compiler with it, which takes a second to import.
+        from lodex.embed.backbones.ragged_gpu import attend_at_once
+
+        lengths = tuple(length for _, count, length in runs.runs for _ in range(count))
+        at_once = attend_at_once(query, key, value, lengths, scale, reach, causal=causal, softcap=softcap)
+        if at_once is not None:
+            return at_once[None], None
     _one, heads, tokens, width = query.shape
     out = query.new_empty(tokens, heads, width)
     end = 0

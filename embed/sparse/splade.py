@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lodex.embed.backbones.lm_head import LmHead
 from lodex.embed.ragged import Ragged
 from lodex.embed.sparse.csr import SparseRows
 from lodex.errors import InternalError, InvalidArgumentError
@@ -21,9 +22,8 @@ _CHUNK = 2048
 class SpladePooling:
     """States to the terms of each text with the largest weights, w_v = max_i log(1 + relu(logit_iv)).
 
-    `weight` (V, H) and `bias` (V,) are those of the LM head, the weight in the dtype of the states (of a
-    tied head: the embeddings themselves); `softcap` c bounds logits by c tanh(x / c) first, as Gemma 2 does. The
-    maximum is over the tokens that a batch pools: for echo those of the second copy.
+    The maximum is over the tokens that a batch pools: for echo those of the second copy. States have the dtype of the
+    head's weight (V, H); see `LmHead` for bias, soft cap and the layer that BERT has before it.
 
     Neither logits (N, V) nor weights (B, V) are held: the vocabulary is gone through in pieces of `chunk`, each merged
     with the best `top_k` so far. On a CPU each text is multiplied by itself, so its terms do not depend on others.
@@ -32,18 +32,9 @@ class SpladePooling:
     (arXiv:2408.11119).
     """
 
-    def __init__(
-        self, weight: Tensor, bias: Tensor | None = None, softcap: float | None = None, *, chunk: int = _CHUNK
-    ) -> None:
-        if weight.ndim != 2 or (bias is not None and bias.shape != weight.shape[:1]):
-            raise InvalidArgumentError(
-                f"expected an LM head (V, H) and a bias (V,), got {tuple(weight.shape)} "
-                f"and {None if bias is None else tuple(bias.shape)}"
-            )
-        self.vocab_size = len(weight)
-        self._weight = weight
-        self._bias = bias
-        self._softcap = softcap
+    def __init__(self, head: LmHead, *, chunk: int = _CHUNK) -> None:
+        self.vocab_size = len(head.weight)
+        self._head = head
         self._chunk = chunk
 
     @torch.inference_mode()
@@ -57,7 +48,7 @@ class SpladePooling:
         if top_k is not None and top_k < 1:
             raise InvalidArgumentError(f"expected at least 1 term, got {top_k}", "sparse_top_k")
         states, begins = select_pooled(hidden, batch.pooled, batch.offsets)
-        pieces = self._pieces(states, begins)
+        pieces = self._pieces(self._head.read(states), begins)
         found = _all_terms(pieces) if top_k is None else _largest(pieces, top_k)
         return _rows(*found, len(batch.lengths))
 
@@ -66,8 +57,8 @@ class SpladePooling:
         is_whole = torch.ones((), dtype=torch.bool, device=states.device)
         for first in range(0, self.vocab_size, self._chunk):
             terms = slice(first, min(first + self._chunk, self.vocab_size))
-            bias = None if self._bias is None else self._bias[terms]
-            weights = splade_pool(states, begins, self._weight[terms], bias, self._softcap)
+            bias = None if self._head.bias is None else self._head.bias[terms]
+            weights = splade_pool(states, begins, self._head.weight[terms], bias, self._head.softcap)
             is_whole &= weights.isfinite().all()
             yield torch.arange(terms.start, terms.stop, device=states.device), weights
         if not is_whole:  # asked once: on a GPU an answer waits for all that was started
