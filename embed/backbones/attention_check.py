@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from lodex.embed.backbones.bidirectional import UNLIMITED, is_causal
+from lodex.embed.backbones.bidirectional import has_window, is_causal
 from lodex.embed.backbones.families import FAMILIES, Family
 from lodex.embed.backbones.ragged_attention import IMPLEMENTATION
 from lodex.embed.ragged import Ragged
@@ -72,7 +72,9 @@ def check_attention(model: Any, name: str) -> Tensor:
     bidirectional is refused with one.
     """
     config = model.config
-    if getattr(config, "is_causal", True) is False and _has_window(config):
+    if getattr(config, "is_causal", True) is False and any(
+        has_window(config, layer) for layer in range(config.num_hidden_layers)
+    ):
         raise InvalidArgumentError(f"{name}: bidirectional, with a sliding window", "model")
     family = FAMILIES[config.model_type]
     ids = _random_ids(model)
@@ -115,14 +117,6 @@ def _random_ids(model: Any) -> Tensor:
     ids = torch.randint(model.config.vocab_size, (3, _TOKENS + _PADDING), generator=generator)
     ids[1, :_TOKENS] = ids[2, _PADDING:] = ids[0, :_TOKENS]
     return ids.to(model.device)
-
-
-def _has_window(config: Any) -> bool:
-    window = getattr(config, "sliding_window", None)
-    if window is None or window == UNLIMITED or not getattr(config, "use_sliding_window", True):
-        return False
-    kinds = getattr(config, "layer_types", None)
-    return kinds is None or "sliding_attention" in kinds
 
 
 def _check_layers(model: Any, calls: list[_Call], name: str, how: str) -> None:

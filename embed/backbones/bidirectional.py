@@ -40,6 +40,15 @@ def see_all(config: Any) -> None:
         config.layer_types = ["full_attention"] * config.num_hidden_layers
 
 
+def has_window(config: Any, layer: int) -> bool:
+    """Whether tokens of a layer see no farther than a window."""
+    window = getattr(config, "sliding_window", None)
+    if window is None or window == UNLIMITED or not getattr(config, "use_sliding_window", True):
+        return False
+    kinds = getattr(config, "layer_types", None)
+    return kinds is None or kinds[layer] == "sliding_attention"
+
+
 def make_causal(config: Any, family: Family) -> None:
     """Make the models of a configuration causal; InvalidArgumentError for those that were trained otherwise."""
     if family.kind == "encoder" or getattr(config, "use_bidirectional_attention", False):

@@ -32,6 +32,7 @@ def read_backbone_config(folder: Path) -> PretrainedConfig:
             )
         if family.counts_from_padding and not isinstance(config.pad_token_id, int):
             raise InvalidArgumentError(f"{folder / CONFIG}: positions count from pad_token_id, which is none", "model")
+    assert isinstance(config, PretrainedConfig)
     return config
 
 

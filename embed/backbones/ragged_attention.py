@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
+
+from lodex.embed.backbones.tile_attention import attend_in_tiles, fits_tiles
 
 IMPLEMENTATION = "lodex_ragged"
 
@@ -42,6 +44,25 @@ class Runs:
             begin += count * length
         return cls(tuple(runs))
 
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """What `of` was given."""
+        return tuple(length for _, count, length in self.runs for _ in range(count))
+
+
+class LongAttention(Protocol):
+    """Attention of long texts by other distances, whose queries and keys come unturned; see `SelfExtend`."""
+
+    def extends(self, length: int) -> bool:
+        """Whether texts of this length are long."""
+        ...
+
+    def attend(
+        self, q: Tensor, k: Tensor, v: Tensor, scale: float, causal: bool, softcap: float | None
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Of one text (h, n, d), keys and values (g, n, d): rows of queries at a time, (h, rows, d)."""
+        ...
+
 
 def ragged_attention(
     module: nn.Module,
@@ -51,6 +72,7 @@ def ragged_attention(
     attention_mask: Tensor | None,
     *,
     runs: Runs,
+    long_attention: LongAttention | None = None,
     scaling: float | None = None,
     is_causal: bool | None = None,
     sliding_window: int | None = None,
@@ -69,14 +91,15 @@ def ragged_attention(
     causal = bool(getattr(module, "is_causal", True)) if is_causal is None else is_causal
     reach = _reach(causal, is_causal is None, sliding_window)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    if query.is_cuda:
+    if query.is_cuda and long_attention is None:
         # FlexAttention brings torch's compiler with it, which takes a second to import.
         from lodex.embed.backbones.ragged_gpu import attend_at_once
 
-        lengths = tuple(length for _, count, length in runs.runs for _ in range(count))
-        at_once = attend_at_once(query, key, value, lengths, scale, reach, causal=causal, softcap=softcap)
+        at_once = attend_at_once(query, key, value, runs.lengths, scale, reach, causal=causal, softcap=softcap)
         if at_once is not None:
             return at_once[None], None
+    if not causal and reach is None and softcap is None and long_attention is None and fits_tiles(query):
+        return attend_in_tiles(query, key, value, runs.lengths, scale)[None], None
     _one, heads, tokens, width = query.shape
     out = query.new_empty(tokens, heads, width)
     end = 0
@@ -84,6 +107,11 @@ def ragged_attention(
         end = begin + count * length
         q, k, v = (_texts(x, begin, count, length) for x in (query, key, value))
         into = out[begin:end].view(count, length, heads, width)
+        if long_attention is not None and long_attention.extends(length):
+            for text, texts in zip(into, zip(q, k, v, strict=True), strict=True):
+                for rows, attended in long_attention.attend(*texts, scale, causal, softcap):
+                    text[rows] = attended.transpose(0, 1)
+            continue
         for rows, attended in _attend(q, k, v, scale, causal, reach, softcap):
             into[:, rows] = attended.transpose(1, 2)
     out[end:] = 0

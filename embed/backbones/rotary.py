@@ -85,3 +85,9 @@ def turn(angles: Tensor, factor: float, dtype: torch.dtype) -> Rotation:
     """Cosines and sines (..., d) of angles (..., d / 2), each for an element of the first half and of the second."""
     both = torch.cat([angles, angles], dim=-1)
     return (both.cos() * factor).to(dtype), (both.sin() * factor).to(dtype)
+
+
+def unturned(rotation: Rotation, rows: Tensor) -> Rotation:
+    """A rotation that leaves the tokens of some rows (N,) bool as they are."""
+    cosines, sines = rotation
+    return cosines.masked_fill(rows[:, None], 1), sines.masked_fill(rows[:, None], 0)

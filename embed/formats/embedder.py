@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from lodex.embed.backbones.backbone import BackboneSource
 from lodex.embed.backbones.config import make_decoder_config, read_config_json
 from lodex.embed.backbones.families import FAMILIES, Family, find_family
 from lodex.embed.backbones.weights import CONFIG, TensorFiles, load_module
-from lodex.embed.conventions.convention import Convention
+from lodex.embed.conventions.convention import Attention, Convention, InstructionMask, PoolingName
 from lodex.embed.conventions.models import complete, find_model
 from lodex.embed.conventions.templates import TASK, TEXT
 from lodex.embed.formats import nv_embed
@@ -47,7 +47,13 @@ OWN = "lodex.json"
 _BIDIRECTIONAL: Mapping[str, str] = {"llama_bidirec": "llama"}
 # As their config.json calls poolings.
 _CONFIG_POOLINGS: Mapping[str, str] = {"avg": "mean", "cls": "cls", "last": "last"}
-_FIELDS = {field.name for field in fields(Convention)} - {"source"}
+# `max_tokens` has its place in the other files.
+_FIELDS = {field.name for field in fields(Convention)} - {"source", "max_tokens"}
+_ALLOWED: Mapping[str, tuple[str, ...]] = {
+    "attention": get_args(Attention),
+    "instruction_mask": get_args(InstructionMask),
+    "pooling": get_args(PoolingName),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +222,11 @@ def _own(folder: Path) -> dict[str, Any]:
     stated = read_json(path)
     if not isinstance(stated, dict) or not stated.keys() <= _FIELDS:
         raise InvalidArgumentError(f"{path}: expected fields among {', '.join(sorted(_FIELDS))}", "model")
+    for name, allowed in _ALLOWED.items():
+        if name in stated and stated[name] not in allowed:
+            raise InvalidArgumentError(
+                f"{path}: {name} is {stated[name]!r}, expected one of {', '.join(allowed)}", "model"
+            )
     if "matryoshka" in stated:
         stated["matryoshka"] = tuple(stated["matryoshka"])
     return stated

@@ -10,13 +10,21 @@ from typing import Any
 
 from lodex.embed.backbones.config import read_config_json, read_decoder_config
 from lodex.embed.backbones.weights import CONFIG, SHARDS, weight_files
+from lodex.embed.conventions.convention import InstructionMask
+from lodex.embed.conventions.templates import TASK, TEXT
 from lodex.embed.encoder import TextEncoder
+from lodex.embed.formats.embedder import OWN
 from lodex.embed.formats.sentence_transformers import MODULES, TOKENIZER
 from lodex.errors import AlreadyExistsError, InvalidArgumentError
 from lodex.types import EncoderInfo
 
 # Ours, and the flag of a sentence-transformers pooling file.
-_POOLINGS = {"mean": "pooling_mode_mean_tokens", "last": "pooling_mode_lasttoken"}
+_POOLINGS = {
+    "mean": "pooling_mode_mean_tokens",
+    "last": "pooling_mode_lasttoken",
+    "weighted_mean": "pooling_mode_weightedmean_tokens",
+    "cls": "pooling_mode_cls_token",
+}
 _MODULE_KINDS = (("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize"))
 
 
@@ -29,11 +37,15 @@ def make_embedder(
     max_tokens: int | None = None,
     query_prompt: str = "",
     passage_prompt: str = "",
+    task: str = "",
+    instruction_mask: InstructionMask = "none",
+    echo: bool = False,
 ) -> EncoderInfo:
     """Write the folder `out` and open it as a check. Weights are hard links where the file system allows, else copies.
 
-    `max_tokens` None is the decoder's own length. Raises AlreadyExistsError where `out` is, InvalidArgumentError for a
-    decoder that cannot embed so.
+    `max_tokens` None is the decoder's own length. Prompts, `task`, `instruction_mask` and `echo` are those of
+    `Convention`; where sentence-transformers has no place for them they stand in lodex.json. Raises AlreadyExistsError
+    where `out` is, InvalidArgumentError for a decoder that cannot embed so.
     """
     if pooling not in _POOLINGS:
         raise InvalidArgumentError(f"pooling {pooling!r} is not one of {', '.join(_POOLINGS)}", "pooling")
@@ -56,9 +68,19 @@ def make_embedder(
             if (decoder / name).is_file():
                 shutil.copyfile(decoder / name, unfinished / name)
         _write(unfinished / "sentence_bert_config.json", {"max_seq_length": max_tokens or positions})
+        own: dict[str, Any] = {"default_task": task} if task else {}
+        own |= {"echo": True} if echo else {}
         prompts = {"query": query_prompt, "document": passage_prompt}
+        for kind, field in (("query", "query_prompt"), ("document", "passage_prompt")):
+            if TASK in prompts[kind] or TEXT in prompts[kind]:
+                own[field] = prompts.pop(kind)
+        if instruction_mask not in ("none", "sentence-transformers"):
+            own["instruction_mask"] = instruction_mask
         _write(unfinished / "config_sentence_transformers.json", {"prompts": prompts})
-        _write_modules(unfinished, pooling, int(config["hidden_size"]))
+        include_prompt = instruction_mask != "sentence-transformers"
+        _write_modules(unfinished, pooling, int(config["hidden_size"]), include_prompt)
+        if own:
+            _write(unfinished / OWN, own)
         info = TextEncoder.open(unfinished, out.name).info
         unfinished.rename(out)
     finally:
@@ -66,14 +88,15 @@ def make_embedder(
     return info
 
 
-def _write_modules(folder: Path, pooling: str, width: int) -> None:
+def _write_modules(folder: Path, pooling: str, width: int, include_prompt: bool) -> None:
     modules = [
         {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
         for i, (path, kind) in enumerate(_MODULE_KINDS)
     ]
     _write(folder / MODULES, modules)
     flags = {flag: name == pooling for name, flag in _POOLINGS.items()}
-    _write(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": width, **flags, "include_prompt": True})
+    stated = {"word_embedding_dimension": width, **flags, "include_prompt": include_prompt}
+    _write(folder / "1_Pooling" / "config.json", stated)
 
 
 def _write(path: Path, value: Any) -> None:

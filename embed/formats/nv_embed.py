@@ -12,26 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from lodex.embed.backbones.backbone import BackboneSource
-from lodex.embed.backbones.bidirectional import see_all
 from lodex.embed.backbones.config import make_decoder_config, read_config_json
 from lodex.embed.backbones.families import FAMILIES
-from lodex.embed.backbones.weights import (
-    CONFIG,
-    TensorFiles,
-    load_module,
-    load_strictly,
-    read_weights,
-    refuse_left_over,
-)
-from lodex.embed.formats.decoder_checkpoint import DecoderCheckpoint, fingerprint_embedder
-from lodex.embed.formats.sentence_transformers import TOKENIZER, read_max_tokens, read_prompts
+from lodex.embed.backbones.weights import CONFIG, TensorFiles, load_module, refuse_left_over
+from lodex.embed.formats.sentence_transformers import read_max_tokens
 from lodex.embed.pooling.latent_attention import FoldedLatentAttention, LatentAttentionHead, LatentAttentionSizes
 from lodex.errors import InvalidArgumentError
 
 MODEL_TYPE = "nvembed"
+TEMPLATE = "Instruct: {task}\nQuery: "
+"""What the model's card puts before a query."""
 
 _BACKBONE = "embedding_model."
 _HEAD = "latent_attention_model."
@@ -43,9 +35,7 @@ _DEFAULTS = {
     "num_cross_heads": 8,
     "cross_dim_head": 4096,
 }
-
-
-TEMPLATE = "Instruct: {task}\nQuery: "
+# That of the card's example.
 _TASK = "Given a question, retrieve passages that answer the question"
 
 
@@ -100,11 +90,12 @@ def load_latent_head(folder: Path, sizes: LatentAttentionSizes) -> FoldedLatentA
     """
     files = TensorFiles(folder)
     refuse_left_over(files, (_BACKBONE, _HEAD))
-    # Left out of other models, for there they embed nothing. Here none is published: one would be of another model.
-    heads = sorted(name for name in files.names if name.removeprefix(_BACKBONE).startswith(FAMILIES["mistral"].heads))
-    if heads:
+    # Other backbones may be published with an LM head, which is left out. This one is not.
+    heads = tuple(_BACKBONE + head for head in FAMILIES["mistral"].heads)
+    refuse = sorted(name for name in files.names if name.startswith(heads))
+    if refuse:
         raise InvalidArgumentError(
-            f"{folder} holds weights that are not of its {CONFIG}: Unexpected key(s): {heads}", "model"
+            f"{folder} holds weights that are not of its {CONFIG}: Unexpected key(s): {', '.join(refuse)}", "model"
         )
     with torch.device("meta"):
         head = LatentAttentionHead(sizes)
@@ -116,58 +107,6 @@ def _dtype_of(files: TensorFiles) -> torch.dtype:
     """The dtype of the first tensor of the head, float32 where it has none."""
     first = next((name for name in sorted(files.names) if name.startswith(_HEAD)), None)
     return torch.float32 if first is None else next(files.read([first]))[1].dtype
-
-
-def read_nv_embed(folder: Path) -> DecoderCheckpoint:
-    """Read the configuration files; InvalidArgumentError says what Lodex cannot run, and in which file.
-
-    As in the published code: no sliding window; `add_eos` puts the EOS after a text, and an over-long text loses it;
-    with `is_mask_instruction` as many tokens from the front are left out of the mean as the instruction has, not
-    counting the BOS that stands before it, so that the instruction's last token is averaged with the text.
-    Instructions are the prompts of config_sentence_transformers.json; the published folder has none.
-    """
-    stated = read_config_json(folder)
-    text, head = (_section(stated, name, folder) for name in ("text_config", "latent_attention_config"))
-    if not (folder / TOKENIZER).is_file():
-        raise InvalidArgumentError(f"{folder} is not an embedder's folder: no {TOKENIZER}", "model")
-    if stated.get("mask_type", "b") != "b" or stated.get("padding_side", "right") != "right":
-        raise InvalidArgumentError(f"{folder / CONFIG}: expected mask_type 'b' and padding_side 'right'", "model")
-    config: Any = make_decoder_config("mistral", text, folder)
-    see_all(config)
-    sizes = LatentAttentionSizes(*(_positive(head, name, default, folder) for name, default in _DEFAULTS.items()))
-    if sizes.hidden != config.hidden_size:
-        raise InvalidArgumentError(
-            f"{folder / CONFIG}: the head reads states of {sizes.hidden}, the backbone has {config.hidden_size}",
-            "model",
-        )
-    max_tokens = read_max_tokens(folder, config.max_position_embeddings)
-    prompts = read_prompts(folder)
-    return DecoderCheckpoint(
-        path=folder,
-        config=config,
-        pooling="mean",
-        max_tokens=max_tokens,
-        prompts=prompts,
-        fingerprint=fingerprint_embedder(folder, "latent", max_tokens, prompts),
-        appends_end=bool(stated.get("add_eos", True)),
-        cuts_end=True,
-        skips_prompt=bool(stated.get("is_mask_instruction", True)),
-        latent=sizes,
-    )
-
-
-def load_nv_embed_weights(backbone: nn.Module, head: LatentAttentionHead, folder: Path) -> None:
-    """Put every tensor into the backbone and the head; one that is missing, left over or misshapen is refused."""
-    weights = read_weights(folder)
-    for prefix, module in ((_BACKBONE, backbone), (_HEAD, head)):
-        load_strictly(module, _below(weights, prefix), folder)
-    other = sorted(name for name in weights if not name.startswith((_BACKBONE, _HEAD)))
-    if other:
-        raise InvalidArgumentError(f"{folder} holds weights of neither {_BACKBONE}* nor {_HEAD}*: {other}", "model")
-
-
-def _below(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): weight for name, weight in weights.items() if name.startswith(prefix)}
 
 
 def _section(stated: dict[str, Any], name: str, folder: Path) -> dict[str, Any]:

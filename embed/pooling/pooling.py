@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Protocol
 
 from torch import Tensor
@@ -33,24 +33,3 @@ class Pooling(Protocol):
         A text's vector depends on its own states alone, bit for bit.
         """
         ...
-
-
-# ------------------------------------------------------------------------- equal lengths, of today's encoders
-
-
-def mean_pool(hidden: Tensor) -> Tensor:
-    """Average over the tokens, special tokens included: (B, T, H) -> (B, H). No token is padding."""
-    return hidden.mean(dim=1)
-
-
-def cls_pool(hidden: Tensor) -> Tensor:
-    """The first token: (B, T, H) -> (B, H)."""
-    return hidden[:, 0]
-
-
-def last_pool(hidden: Tensor) -> Tensor:
-    """The last token: (B, T, H) -> (B, H). No token is padding."""
-    return hidden[:, -1]
-
-
-POOLINGS: Mapping[str, Callable[[Tensor], Tensor]] = {"mean": mean_pool, "cls": cls_pool, "last": last_pool}

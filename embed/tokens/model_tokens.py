@@ -78,6 +78,11 @@ class ModelTokens:
         self._left_out = lru_cache(_PROMPTS_KEPT)(self._count_left_out)
         self._fills = lru_cache(_PROMPTS_KEPT)(self._has_no_room)
 
+    @property
+    def frame(self) -> tuple[int, int]:
+        """How many special tokens stand before a text and behind one that is not cut."""
+        return len(self._begin), len(self._end)
+
     def encode(self, texts: Sequence[str], prompt: str = "") -> list[TokenRow | LodexError]:
         """A row for each text; InvalidArgumentError in the place of a text of which nothing would be pooled."""
         errors = [surrogate_error(text, i) for i, text in enumerate(texts)]
@@ -124,7 +129,8 @@ class ModelTokens:
                 return len(self._encode_plain([prefix])[0])
             case "sentence-transformers":
                 row = [*self._begin, *self._encode_plain([prefix])[0], *self._own_end]
-                return len(row) - bool(row and row[-1] in self._special)
+                # What a tokenizer puts behind a text is special, though not every file says so.
+                return len(row) - bool(self._own_end or (row and row[-1] in self._special))
             case _:
                 return 0
 

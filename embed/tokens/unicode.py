@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lodex.errors import InvalidArgumentError
 
 
@@ -14,11 +12,3 @@ def surrogate_error(text: str, i: int) -> InvalidArgumentError | None:
     except UnicodeEncodeError as error:
         return InvalidArgumentError(f"text {i} is not valid Unicode: {error}", f"texts[{i}]")
     return None
-
-
-def refuse_surrogates(texts: Sequence[str]) -> None:
-    """InvalidArgumentError names the first text that is not valid Unicode."""
-    for i, text in enumerate(texts):
-        error = surrogate_error(text, i)
-        if error is not None:
-            raise error

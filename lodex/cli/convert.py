@@ -46,12 +46,33 @@ def embedder(
     bidirectional: Annotated[
         bool, typer.Option("--bidirectional", help="Let every token see the whole text, not only what is before it.")
     ] = False,
-    pooling: Annotated[str, typer.Option("--pooling", help="mean, or last: the end-of-text token.")] = "mean",
+    pooling: Annotated[
+        str,
+        typer.Option(
+            "--pooling", help="mean, weighted_mean: later tokens weigh more, cls, or last: the end of the text."
+        ),
+    ] = "mean",
     max_tokens: Annotated[
         int | None, typer.Option("--max-tokens", min=1, help="Length that texts are cut to; default: the decoder's.")
     ] = None,
-    query_prompt: Annotated[str, typer.Option("--query-prompt", help="Put before every query.")] = "",
+    query_prompt: Annotated[
+        str,
+        typer.Option(
+            "--query-prompt", help="Put before every query; {task} in it is an instruction, {text} the query."
+        ),
+    ] = "",
     passage_prompt: Annotated[str, typer.Option("--passage-prompt", help="Put before every passage.")] = "",
+    task: Annotated[str, typer.Option("--task", help="The instruction where a request brings none.")] = "",
+    instruction_mask: Annotated[
+        str,
+        typer.Option(
+            "--instruction-mask",
+            help="Tokens of the prompt left out of the pool: none, exact, nvembed or sentence-transformers.",
+        ),
+    ] = "none",
+    echo: Annotated[
+        bool, typer.Option("--echo", help="Let the model read a text twice; pool the second copy.")
+    ] = False,
 ) -> None:
     """Make an embedder of a decoder, for lodex index dense --model FOLDER."""
     try:
@@ -67,5 +88,8 @@ def embedder(
         max_tokens=max_tokens,
         query_prompt=query_prompt,
         passage_prompt=passage_prompt,
+        task=task,
+        instruction_mask=instruction_mask,  # type: ignore[arg-type]  # checked when the folder is opened
+        echo=echo,
     )
     say(f"{out}: an embedder of {info.dimension} dimensions, {info.max_tokens} tokens, {info.fingerprint}")

@@ -24,7 +24,7 @@ WINDOWS: dict[str, Any] = {
 
 
 def small_config(model_type: str, **changes: Any) -> Any:
-    """Three layers of width 32, 4 heads (over 2 key-value heads), 64 positions; Gemma 2 and 3 with layers of both sorts."""
+    """Three layers of width 32, 4 heads (over 2 for keys), 64 positions; Gemma 2 and 3 with layers of both sorts."""
     values: dict[str, Any] = {
         "vocab_size": VOCABULARY,
         "hidden_size": 32,

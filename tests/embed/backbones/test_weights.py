@@ -1,6 +1,8 @@
 """Putting weights into a decoder: strictly, from one file or several, and from none that is damaged."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
 from lodex.embed.backbones.weights import weight_files
 from lodex.embed.decoder import Decoder
@@ -157,3 +159,41 @@ def test_a_damaged_file_is_data_loss(make_decoder: MakeDecoder) -> None:
     (folder / "model.safetensors").write_bytes(data[:-100])
     with pytest.raises(DataLossError, match="cannot be read"):
         Decoder.open(folder)
+
+
+@pytest.mark.slow
+def test_a_model_is_read_in_its_own_size(tmp_path: Path) -> None:
+    """Opened in bfloat16 from a file in float32, 120 million parameters take 240 MB and little beside them."""
+    program = (
+        "import sys, threading, time, pathlib, torch\n"
+        "from transformers import AutoConfig\n"
+        "from lodex.embed.backbones.meta import build_empty\n"
+        "from lodex.embed.backbones.weights import TensorFiles, load_module\n"
+        "from transformers import AutoModel\n"
+        "def held():\n"
+        "    line = next(x for x in open('/proc/self/status') if x.startswith('RssAnon'))\n"
+        "    return int(line.split()[1]) / 1024\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "config = AutoConfig.from_pretrained(folder)\n"
+        "model, peak, done = build_empty(AutoModel, config, torch.bfloat16), [0.0], threading.Event()\n"
+        "before = held()\n"
+        "def watch():\n"
+        "    while not done.wait(0.002):\n"
+        "        peak[0] = max(peak[0], held())\n"
+        "thread = threading.Thread(target=watch)\n"
+        "thread.start()\n"
+        "load_module(model, TensorFiles(folder), '', torch.bfloat16)\n"
+        "done.set(); thread.join()\n"
+        "print(sum(p.numel() for p in model.parameters()) / 1e6, peak[0] - before)\n"
+    )
+    config = AutoConfig.for_model(
+        "llama", vocab_size=8000, hidden_size=1024, intermediate_size=4096, num_hidden_layers=6
+    )
+    model = AutoModel.from_config(config, dtype=torch.float32)
+    model.save_pretrained(tmp_path)
+    del model
+    output = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], check=True, capture_output=True, text=True
+    ).stdout
+    millions, held = (float(word) for word in output.split())
+    assert held < millions * 2 * 1.2

@@ -7,8 +7,12 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from lodex.embed.pooling.latent_attention import LatentAttentionHead, LatentAttentionSizes, latent_attention_pool
-from lodex.errors import InvalidArgumentError
+from lodex.embed.pooling.latent_attention import LatentAttentionHead, LatentAttentionSizes
+from lodex.embed.pooling.latent_pooling import LatentPooling
+from lodex.embed.ragged import Ragged
+from lodex.embed.runtime.packed_linear import pack_linear_layers
+from lodex.embed.tokens.framing import TokenRow
+from lodex.errors import DimensionMismatchError
 
 SIZES = LatentAttentionSizes(hidden=12, latents=7, latent_width=10, heads=3, head_width=5)
 # The published names and shapes, with H, R, C, heads and D in the place of 4096, 512, 4096, 8 and 4096.
@@ -37,11 +41,10 @@ def weights(seed: int = 0) -> dict[str, torch.Tensor]:
     return {name: torch.randn(shape, generator=random) * 0.7 for name, shape in LAYOUT.items()}
 
 
-def folded(state: dict[str, torch.Tensor]) -> LatentAttentionHead:
+def published(state: dict[str, torch.Tensor], dtype: torch.dtype = torch.float32) -> LatentAttentionHead:
     head = LatentAttentionHead(SIZES)
     head.load_state_dict(state)
-    head.fold()
-    return head.requires_grad_(False)
+    return head.to(dtype).requires_grad_(False)
 
 
 def plain_states(state: dict[str, torch.Tensor], x: Array, heads: int) -> Array:
@@ -81,37 +84,86 @@ def test_the_layout_is_the_published_one() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_folded_head_is_the_head_as_written(seed: int) -> None:
-    """Padding, an instruction at the front and single tokens are masked; the result is float32 and not normalised."""
+@pytest.mark.parametrize("form", ["plain", "folded"])
+def test_the_head_is_the_paper_s(seed: int, form: str) -> None:
+    """Both forms give the loops in float64, token by token."""
     state = weights(seed)
-    hidden = torch.randn(3, 6, 12, generator=torch.Generator().manual_seed(seed + 9)) * 2
-    mask = torch.tensor([[1, 1, 1, 1, 1, 1], [0, 0, 1, 1, 1, 0], [0, 0, 0, 0, 1, 0]])
-    pooled = latent_attention_pool(hidden, mask, folded(state))
-    expected = [plain_pool(state, row, keep) for row, keep in zip(hidden.double().numpy(), mask.numpy(), strict=True)]
-    assert pooled.dtype == torch.float32
-    np.testing.assert_allclose(pooled.numpy(), expected, atol=1e-4)
+    hidden = torch.randn(9, 12, generator=torch.Generator().manual_seed(seed + 9)) * 2
+    head = published(state) if form == "plain" else published(state).folded()
+    expected = [plain_states(state, x, 3) for x in hidden.double().numpy()]
+    np.testing.assert_allclose(head(hidden).numpy(), expected, atol=2e-5)
 
 
-def test_masked_tokens_do_not_matter() -> None:
-    """What stands outside the mask changes nothing."""
-    head = folded(weights())
-    hidden = torch.randn(1, 4, 12, generator=torch.Generator().manual_seed(1))
+def test_a_single_token_and_a_batch_of_rows_are_read_alike() -> None:
+    """The head works on the last dimension, whatever stands before it."""
+    head = published(weights()).folded()
+    hidden = torch.randn(2, 3, 12, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(head(hidden)[1, 2], head(hidden[1, 2]), atol=5e-5, rtol=0)
+    assert head(hidden[:0]).shape == (0, 3, 12)
+
+
+def test_folding_is_done_in_float32() -> None:
+    """Of bfloat16 weights the folded head is that of the same weights in float32, not of rounded products."""
+    state = {name: weight.bfloat16() for name, weight in weights().items()}
+    head = published(state, torch.bfloat16).folded()
+    assert {weight.dtype for weight in head.state_dict().values()} == {torch.float32}
+    hidden = torch.randn(5, 12, generator=torch.Generator().manual_seed(1))
+    exact = {name: weight.float() for name, weight in state.items()}
+    expected = [plain_states(exact, x, 3) for x in hidden.double().numpy()]
+    np.testing.assert_allclose(head(hidden).numpy(), expected, atol=2e-5)
+
+
+def test_folding_leaves_the_published_head_as_it_is() -> None:
+    """The plain form can be asked again, and trained, after its folding; packing the folded one does not touch it."""
+    state = weights()
+    head = published(state)
+    hidden = torch.randn(5, 12, generator=torch.Generator().manual_seed(1))
+    before = head(hidden)
+    pack_linear_layers(head.folded())
+    torch.testing.assert_close(head(hidden), before, atol=0, rtol=0)
+    assert head.state_dict().keys() == state.keys()
+
+
+def test_the_head_can_be_trained() -> None:
+    """A gradient reaches every tensor of the published form."""
+    head = LatentAttentionHead(SIZES)
+    head(torch.randn(4, 12)).square().sum().backward()
+    assert all(float(weight.grad.abs().max()) > 0 for weight in head.parameters() if weight.grad is not None)
+    assert all(weight.grad is not None for weight in head.parameters())
+
+
+def batch_of(*pools: tuple[int, int, int]) -> Ragged:
+    """Texts of (tokens, first pooled, end of the pool)."""
+    return Ragged.of([TokenRow([7] * tokens, begin, end) for tokens, begin, end in pools])
+
+
+def test_pooling_is_the_mean_over_the_pool_of_each_text() -> None:
+    """Instructions at the front, ends behind and single tokens are left out; float32, not normalised."""
+    state = weights()
+    batch = batch_of((6, 0, 6), (6, 2, 5), (1, 0, 1), (3, 2, 3))
+    hidden = torch.randn(16, 12, generator=torch.Generator().manual_seed(4)) * 2
+    pooling = LatentPooling(published(state).folded())
+    pooled = pooling(hidden, batch)
+    rows = torch.split(hidden, list(batch.lengths))
+    masks = torch.split(batch.pooled, list(batch.lengths))
+    expected = [plain_pool(state, x.double().numpy(), m.numpy()) for x, m in zip(rows, masks, strict=True)]
+    assert (pooled.dtype, pooling.dimension, pooling.reads_layers) == (torch.float32, 12, False)
+    np.testing.assert_allclose(pooled.numpy(), expected, atol=2e-5)
+
+
+def test_tokens_out_of_the_pool_do_not_matter() -> None:
+    """What their states are changes nothing, as long as they are finite."""
+    pooling = LatentPooling(published(weights()).folded())
+    batch = batch_of((4, 1, 3), (2, 0, 2))
+    hidden = torch.randn(6, 12, generator=torch.Generator().manual_seed(1))
     other = hidden.clone()
-    other[0, 0] += 100
-    mask = torch.tensor([[0, 1, 1, 1]])
-    torch.testing.assert_close(latent_attention_pool(hidden, mask, head), latent_attention_pool(other, mask, head))
+    other[[0, 3]] += 100
+    torch.testing.assert_close(pooling(hidden, batch), pooling(other, batch), atol=0, rtol=0)
 
 
-@pytest.mark.parametrize(
-    ("shape", "mask", "complaint"),
-    [
-        ((2, 3, 12), torch.tensor([[1, 0, 0], [0, 0, 0]]), "row 1 has no token"),
-        ((2, 3, 11), torch.ones(2, 3), r"expected hidden states \(B, T, 12\)"),
-        ((2, 3, 12), torch.ones(2, 4), r"got \(2, 3, 12\) and \(2, 4\)"),
-        ((3, 12), torch.ones(3), "expected hidden states"),
-    ],
-)
-def test_what_cannot_be_pooled_is_refused(shape: tuple[int, ...], mask: torch.Tensor, complaint: str) -> None:
-    """A row without tokens would be 0 / 0; shapes that disagree are told."""
-    with pytest.raises(InvalidArgumentError, match=complaint):
-        latent_attention_pool(torch.zeros(shape), mask, folded(weights()))
+@pytest.mark.parametrize("shape", [(4, 11), (3, 12), (1, 4, 12)])
+def test_states_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+    """Another width, another number of tokens, and padded batches are told."""
+    pooling = LatentPooling(published(weights()).folded())
+    with pytest.raises(DimensionMismatchError, match=r"expected states \(4, 12\)"):
+        pooling(torch.zeros(shape), batch_of((4, 0, 4)))

@@ -38,6 +38,36 @@ def test_a_row_does_not_depend_on_the_others(activation: str) -> None:
         assert torch.equal(layer(x[:rows]), together[:rows])
 
 
+@pytest.mark.parametrize("activation", ["none", "gelu", "swish"])
+@pytest.mark.parametrize(("inputs", "outputs"), [(1536, 384), (96, 61), (40, 7)])
+@torch.inference_mode()
+def test_a_row_of_bfloat16_does_not_depend_on_the_others(activation: str, inputs: int, outputs: int) -> None:
+    """Bit for bit as alone, for numbers of rows that oneDNN itself adds up in different orders."""
+    torch.manual_seed(0)
+    layer = PackedLinear(nn.Linear(inputs, outputs).bfloat16(), activation)
+    x = torch.randn(2500, inputs).bfloat16()
+    residual = torch.randn(2500, outputs).bfloat16()
+    expected = torch.cat([layer(row[None]) for row in x[:33]])
+    added = torch.cat([layer.added(row[None], more[None]) for row, more in zip(x[:33], residual, strict=False)])
+    for rows in (33, 64, 70, 128, 200, 256, 300, 512, 777, 1024, 1100, 2048, 2500):
+        together = layer(x[:rows])
+        assert together.dtype == torch.bfloat16
+        assert torch.equal(together[:33], expected)
+        assert torch.equal(together[-1:], layer(x[rows - 1 : rows]))
+        if activation == "none":
+            assert torch.equal(layer.added(x[:rows], residual[:rows])[:33], added)
+
+
+@torch.inference_mode()
+def test_a_packed_layer_of_bfloat16_rounds_once() -> None:
+    """Sums are float32: what differs from float64 over the same rounded numbers is the rounding of the result."""
+    torch.manual_seed(0)
+    linear = nn.Linear(1536, 48).bfloat16()
+    x = torch.randn(50, 1536).bfloat16()
+    exact = x.double() @ linear.weight.double().T + linear.bias.double()
+    torch.testing.assert_close(PackedLinear(linear)(x).double(), exact, rtol=2**-8, atol=1e-5)
+
+
 @pytest.mark.parametrize("activation", ["gelu", "relu", "gelu_new"])
 @torch.inference_mode()
 def test_a_packed_model_equals_the_plain_one(activation: str) -> None:

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoConfig, AutoModel
 
 from lodex.embed.backbones.config import MODEL_TYPES
-from lodex.embed.formats.decoder_checkpoint import read_decoder_checkpoint
+from lodex.embed.formats.embedder import read_embedder
 from lodex.embed.formats.embedder_folder import make_embedder
 from lodex.embed.registry import load_encoder
 from lodex.errors import AlreadyExistsError, InvalidArgumentError
@@ -151,20 +151,23 @@ def test_each_convention_has_its_own_fingerprint(make_decoder: MakeDecoder, tmp_
 def test_a_decoder_that_changed_is_another_embedder(make_decoder: MakeDecoder) -> None:
     """One bit of the weights changes the fingerprint."""
     folder = make_decoder()
-    before = read_decoder_checkpoint(folder).fingerprint
+    before = read_embedder(folder, "x").fingerprint
     data = bytearray((folder / "model.safetensors").read_bytes())
     data[-1] ^= 1
     (folder / "model.safetensors").write_bytes(data)
-    assert read_decoder_checkpoint(folder).fingerprint != before
+    assert read_embedder(folder, "x").fingerprint != before
 
 
 @pytest.mark.parametrize(
     ("file", "content", "complaint"),
     [
+        ("1_Pooling/config.json", {"pooling_mode_max_tokens": True}, "pooling 'max' is not one of mean, cls"),
         ("1_Pooling/config.json", {"pooling_mode": "max"}, "pooling 'max'"),
         ("modules.json", [{"path": "", "type": "a.Transformer"}, {"path": "2", "type": "a.Dense"}], "Dense"),
         ("config.json", {"model_type": "mixtral"}, "mixtral has mixtures of experts"),
         ("config.json", {"model_type": "gpt2"}, "model_type is 'gpt2', expected one of"),
+        ("lodex.json", {"pooled": "mean"}, "expected fields among adds_end"),
+        ("lodex.json", {"instruction_mask": "all"}, "instruction_mask is 'all', expected one of none, exact"),
     ],
 )
 def test_what_lodex_cannot_run_is_refused(
