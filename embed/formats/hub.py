@@ -20,7 +20,11 @@ _WANTED = (
     "modules.json",
     "config_sentence_transformers.json",
     "sentence_bert_config.json",
-    "1_Pooling/config.json",
+    # The modules behind the transformer: 1_Pooling, 2_Dense, ...
+    "[0-9]_*/config.json",
+    "[0-9]_*/model.safetensors",
+    "lodex.json",
+    "lodex_reference.json",
 )
 
 

@@ -49,7 +49,15 @@ def test_of_the_hub_only_data_is_fetched(monkeypatch: pytest.MonkeyPatch, make_d
     assert load_encoder("owner/model").info.name == "owner/model"
     assert load_encoder(Path("owner/model")).info.name == "owner/model"
     files = ["config.json", "model.safetensors", "model-00001-of-00002.safetensors", "tokenizer.json", "modules.json"]
-    others = ["modeling.py", "pytorch_model.bin", "model.ckpt", "consolidated.safetensors", "1_Pooling/x.py"]
+    files += ["1_Pooling/config.json", "2_Dense/config.json", "2_Dense/model.safetensors", "lodex.json"]
+    others = [
+        "modeling.py",
+        "pytorch_model.bin",
+        "model.ckpt",
+        "consolidated.safetensors",
+        "1_Pooling/x.py",
+        "onnx/config.json",
+    ]
     wanted = huggingface_hub.utils.filter_repo_objects(files + others, allow_patterns=asked["allow_patterns"])
     assert list(wanted) == files
     assert asked["name"] == "owner/model"
