@@ -655,8 +655,8 @@ class Embeddings:
     `fingerprint` is the embedder's where a server embedded: it refuses to search with vectors of another.
 
     Where a client asked for another type, vectors are float16; int8, where `ranges` (2, d) float32 has the least value
-    and the step of each dimension, so that i stands for least + step * (i + 128); or bits, (n, ceil(d / 8)) uint8, the
-    first dimension highest.
+    and the step of each dimension, so that i stands for least + step * (i + 128.5); or bits, (n, ceil(d / 8)) uint8,
+    the first dimension highest.
     """
 
     vectors: npt.NDArray[Any]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
+import numpy.typing as npt
 
+from lodex.embed.conventions.convention import Convention
+from lodex.embed.runtime.batching import plan_batches
 from lodex.embed.tokens.framing import TokenRow
 from lodex.errors import LodexError, ResourceExhaustedError
 from lodex.service.embed_queue import EmbeddedRows, Priority
@@ -19,15 +22,13 @@ from lodex.types import Embeddings, EncoderInfo, TextKind
 if TYPE_CHECKING:
     from lodex.embed.encoder import TextEncoder
 
-# So many batches are tokenized before they are needed, and wait for the model.
+# For each batch in the model, one waits.
 _BATCHES_AHEAD = 2
-# Texts are tokenized so many at a time.
-_TEXTS_AT_ONCE = 64
 _FULL_S = 0.05
 
 
 class BulkModels:
-    """Embedders by name, whose passages are embedded as bulk.
+    """Embedders by name, whose texts are embedded as bulk.
 
     A text has one vector, whatever it is embedded with, so indexes are the same either way.
     """
@@ -50,58 +51,85 @@ class BulkModels:
 
 
 class BulkEncoder:
-    """What builders ask of an embedder: texts to vectors, in the thread that asks, as others leave room."""
+    """What builders ask of a `TextEncoder`: texts to vectors, in the thread that asks, as others leave room."""
 
     def __init__(self, embedder: Embedder) -> None:
-        self.info = embedder.info
         self._embedder = embedder
 
-    def embed_passages(self, texts: Sequence[str], advance: Callable[[int], None] = lambda done: None) -> Embeddings:
+    @property
+    def info(self) -> EncoderInfo:
+        """Who embeds."""
+        return self._embedder.info
+
+    @property
+    def convention(self) -> Convention:
+        """How it wants its texts."""
+        return self._embedder.encoder.convention
+
+    @property
+    def precision(self) -> str:
+        """What it computes in."""
+        return self._embedder.encoder.precision
+
+    def tokenize(
+        self, texts: Sequence[str], kind: TextKind | None, *, instruction: str | None = None
+    ) -> Sequence[TokenRow | LodexError]:
+        """What `embed_rows` reads, or what is wrong with a text."""
+        return self._embedder.encoder.tokenize(texts, kind, instruction=instruction)
+
+    def embed_passages(
+        self,
+        texts: Sequence[str],
+        advance: Callable[[int], None] = lambda done: None,
+        *,
+        instruction: str | None = None,
+    ) -> Embeddings:
         """`embed` for passages."""
-        return self.embed(texts, TextKind.PASSAGE, advance)
+        return self.embed(texts, TextKind.PASSAGE, advance, instruction=instruction)
 
     def embed(
-        self, texts: Sequence[str], kind: TextKind, advance: Callable[[int], None] = lambda done: None
+        self,
+        texts: Sequence[str],
+        kind: TextKind,
+        advance: Callable[[int], None] = lambda done: None,
+        *,
+        instruction: str | None = None,
     ) -> Embeddings:
-        """Embed each text; `advance` is told in this thread how many more are done, and may raise.
-
-        A text that cannot be read raises its error. A few batches are ahead of the model, and no more.
-        """
+        """Embed each text; the first that cannot be embedded raises its error. `advance` as in `embed_rows`."""
         rows: list[TokenRow] = []
-        vectors = np.empty((len(texts), self.info.dimension), np.float32)
-        begun: deque[tuple[int, int, Future[EmbeddedRows]]] = deque()
-        ahead = 0
-        most = _BATCHES_AHEAD * self._embedder.encoder.max_batch_tokens * self._embedder.encoder.batches_at_once
+        for row in self.tokenize(texts, kind, instruction=instruction):
+            if isinstance(row, LodexError):
+                raise row
+            rows.append(row)
+        return embeddings_of(self.info, rows, EmbeddedRows(self.embed_rows(rows, advance), 0, 0))
 
-        def finish() -> int:
-            first, last, future = begun.popleft()
-            vectors[first:last] = future.result().vectors
-            advance(last - first)
-            return sum(len(row.ids) for row in rows[first:last])
+    def embed_rows(
+        self, rows: Sequence[TokenRow], advance: Callable[[int], None] = lambda done: None
+    ) -> npt.NDArray[np.float32]:
+        """The vectors (n, d) of rows; `advance` is told in this thread how many more are done, and may raise.
+
+        A few batches are ahead of the model, and no more.
+        """
+        encoder = self._embedder.encoder
+        vectors = np.empty((len(rows), self.info.dimension), np.float32)
+        begun: deque[tuple[list[int], Future[EmbeddedRows]]] = deque()
+
+        def finish() -> None:
+            batch, future = begun.popleft()
+            vectors[batch] = future.result().vectors
+            advance(len(batch))
 
         try:
-            for some in self._rows(texts, kind):
-                first = len(rows)
-                rows += some
-                ahead += sum(len(row.ids) for row in some)
-                while begun and ahead > most:
-                    ahead -= finish()
-                begun.append((first, len(rows), self._submit(some)))
+            for batch in plan_batches([len(row.ids) for row in rows], encoder.max_batch_tokens):
+                begun.append((batch, self._submit([rows[i] for i in batch])))
+                if len(begun) >= _BATCHES_AHEAD * encoder.batches_at_once:
+                    finish()
             while begun:
                 finish()
         finally:
-            for _, _, future in begun:
+            for _, future in begun:
                 future.cancel()
-        return embeddings_of(self.info, rows, EmbeddedRows(vectors, 0, 0))
-
-    def _rows(self, texts: Sequence[str], kind: TextKind) -> Iterator[list[TokenRow]]:
-        for first in range(0, len(texts), _TEXTS_AT_ONCE):
-            some: list[TokenRow] = []
-            for row in self._embedder.encoder.tokenize(texts[first : first + _TEXTS_AT_ONCE], kind):
-                if isinstance(row, LodexError):
-                    raise row
-                some.append(row)
-            yield some
+        return vectors
 
     def _submit(self, rows: Sequence[TokenRow]) -> Future[EmbeddedRows]:
         while True:

@@ -14,17 +14,20 @@ import numpy as np
 from lodex.config import Limits
 from lodex.embed.registry import DEFAULT_ENCODER, PACKAGED, encoder_folder, load_encoder
 from lodex.embed.tokens.framing import TokenRow
-from lodex.errors import FailedPreconditionError, LodexError
+from lodex.embed.vectors.quantization import Int8Ranges
+from lodex.errors import FailedPreconditionError, LodexError, NotFoundError
 from lodex.service.call import Call
 from lodex.service.embed_queue import EmbeddedRows, EmbedQueue, QueueStatistics
-from lodex.service.int8_ranges import FILE as INT8_RANGES
-from lodex.service.int8_ranges import Int8Ranges, read_int8_ranges
 from lodex.service.named_models import NamedModels
 from lodex.service.row_encoder import RowEncoder
 from lodex.types import Embeddings, EncoderInfo, TextKind
 
 if TYPE_CHECKING:
     from lodex.embed.encoder import TextEncoder
+
+
+INT8_RANGES = "int8_ranges.safetensors"
+"""What the file of `Int8Ranges` is called in the folder of an embedder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +92,20 @@ class Models(NamedModels["TextEncoder"]):
         encoder = self.load(name)
         with self._making:
             if name not in self._embedders:
-                ranges = self._int8_ranges(name, encoder.info)
+                ranges = self._int8_ranges(name)
                 queue = EmbedQueue(encoder, max_queued_tokens=self._max_queued_tokens, name=name)
                 self._embedders[name] = Embedder(encoder, queue, ranges)
             return self._embedders[name]
 
-    def _int8_ranges(self, name: str, info: EncoderInfo) -> Int8Ranges | None:
-        if name in self._range_files:
-            return read_int8_ranges(self._range_files[name], info.fingerprint)
-        own = encoder_folder(self._sources[name]) / INT8_RANGES
-        return read_int8_ranges(own, info.fingerprint) if own.is_file() else None
+    def _int8_ranges(self, name: str) -> Int8Ranges | None:
+        path = self._range_files.get(name)
+        if path is None:
+            path = encoder_folder(self._sources[name]) / INT8_RANGES
+            if not path.is_file():
+                return None
+        elif not path.is_file():
+            raise NotFoundError(f"no int8 ranges of embedder {name!r} at {path}")
+        return Int8Ranges.open(path)
 
     def prepare(self, name: str) -> None:
         """Read an embedder, and let it find the size of its batches on this machine."""

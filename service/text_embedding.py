@@ -9,15 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from lodex.embed.conventions.convention import Convention
+from lodex.embed.conventions.templates import TASK
 from lodex.embed.tokens.framing import TokenRow
+from lodex.embed.vectors.matryoshka import check_dimensions, truncate_dimensions, unit_length
 from lodex.errors import InvalidArgumentError, LodexError, UnimplementedError
 from lodex.service.call import Call
 from lodex.service.embed_queue import Priority
 from lodex.service.models import Embedder, tokenize
 from lodex.types import EncoderInfo, TextKind
-
-TASK = "{task}"
-"""Where an instruction goes in the prompt of a model that takes one."""
 
 Vectors = npt.NDArray[np.float32]
 
@@ -62,7 +61,7 @@ async def embed_texts(
     embedded = await call.embed(embedder.queue, wanted, priority)
     vectors = np.zeros((len(rows), form.dimensions or embedder.info.dimension), np.float32)
     if wanted:
-        vectors[[isinstance(row, TokenRow) for row in rows]] = _shaped(embedded.vectors, form, embedder.info)
+        vectors[[isinstance(row, TokenRow) for row in rows]] = _shaped(embedded.vectors, form, embedder)
     tokens = sum(len(row.ids) for row in wanted)
     return EmbeddedTexts(rows, vectors, tokens, tokenized.tokenize_ns, embedded.queue_ns, embedded.compute_ns)
 
@@ -72,13 +71,8 @@ def check_form(form: VectorForm, convention: Convention, info: EncoderInfo) -> N
     if form.instruction is not None and not takes_instruction(convention, form.kind):
         of_kind = f" for a {form.kind.value}" if form.kind and takes_instruction(convention) else ""
         raise InvalidArgumentError(f"embedder {info.name!r} takes no instruction{of_kind}", "instruction")
-    if form.dimensions is not None and form.dimensions not in (info.dimension, *convention.matryoshka):
-        smaller = ", ".join(map(str, sorted(convention.matryoshka)))
-        trained = f"may be cut to {smaller}" if smaller else "were not trained to be cut"
-        raise InvalidArgumentError(
-            f"dimensions is {form.dimensions}: vectors of {info.name!r} have {info.dimension}, and {trained}",
-            "dimensions",
-        )
+    if form.dimensions is not None:
+        check_dimensions(form.dimensions, info.dimension, convention.matryoshka)
     if form.normalize is False and info.normalized:
         raise UnimplementedError(f"normalize: vectors of {info.name!r} that are not normalised are not built yet")
 
@@ -96,10 +90,9 @@ def _refused(row: TokenRow | LodexError, form: VectorForm, info: EncoderInfo) ->
     return row
 
 
-def _shaped(vectors: Vectors, form: VectorForm, info: EncoderInfo) -> Vectors:
-    cut = vectors[:, : form.dimensions]
-    is_cut = cut.shape[1] < vectors.shape[1]
-    if (is_cut and form.normalize is not False) or (form.normalize and not info.normalized):
-        lengths = np.linalg.norm(cut, axis=1, keepdims=True)
-        cut = cut / np.maximum(lengths, np.finfo(np.float32).tiny)
-    return cut
+def _shaped(vectors: Vectors, form: VectorForm, embedder: Embedder) -> Vectors:
+    """Cut as wanted, and of length one where the caller wants it or a cut took it away."""
+    if form.dimensions is not None and form.dimensions != embedder.info.dimension:
+        declared = embedder.encoder.convention.matryoshka
+        return truncate_dimensions(vectors, form.dimensions, declared, normalize=form.normalize is not False)
+    return unit_length(vectors) if form.normalize and not embedder.info.normalized else vectors

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from lodex.embed.vectors.quantization import Int8Ranges, to_bits
 from lodex.errors import FailedPreconditionError, UnimplementedError
 from lodex.service import messages
-from lodex.service.int8_ranges import Int8Ranges
 from lodex.v1 import common_pb2
 
 VECTOR_TYPES = (
@@ -58,11 +58,11 @@ def check_data_type(
 def pack(vectors: npt.NDArray[np.float32], data_type: common_pb2.DataType, ranges: Int8Ranges | None) -> PackedVectors:
     """Vectors (n, d) in a type that `check_data_type` has passed.
 
-    A float16 beyond its range is infinite. A bit is 1 where the element is positive; d is that of the elements.
+    A float16 beyond its range is infinite. The shape of bits counts elements, d in a row.
     """
     if data_type == common_pb2.DATA_TYPE_BITS:
-        data = np.packbits(vectors > 0, axis=1).tobytes()
-        return PackedVectors(common_pb2.Tensor(data_type=data_type, shape=vectors.shape, data=data))
+        bits = to_bits(vectors).tobytes()
+        return PackedVectors(common_pb2.Tensor(data_type=data_type, shape=vectors.shape, data=bits))
     if data_type == common_pb2.DATA_TYPE_INT8:
         assert ranges is not None, "int8 was not checked; this is a bug"
         stand_for = np.stack([ranges.minimum, ranges.step])

@@ -38,26 +38,28 @@ class _Stream:
         self._wait_until = 0.0
         self.failure: BaseException | None = None
 
-    def add(self, text: str) -> embedding_pb2.EmbedStreamRequest | None:
-        """Take a text; the batch before it, where that is complete."""
+    def add(self, text: str) -> list[embedding_pb2.EmbedStreamRequest]:
+        """Take a text; the batches that are complete now, two at most."""
         codec.require_text(text, f"texts[{self._begins[self._sent] + len(self._texts)}]")
-        full = None
-        if len(self._texts) >= self._most or (self._texts and self._characters + len(text) > _BATCH_CHARACTERS):
-            full = self.rest()
+        full = []
+        if self._texts and self._characters + len(text) > _BATCH_CHARACTERS:
+            full += self.rest()
         self._texts.append(text)
         self._characters += len(text)
+        if len(self._texts) >= self._most:
+            full += self.rest()
         return full
 
-    def rest(self) -> embedding_pb2.EmbedStreamRequest | None:
-        """What is not sent yet, None where nothing is left."""
+    def rest(self) -> list[embedding_pb2.EmbedStreamRequest]:
+        """What is not sent yet, at most one batch."""
         if not self._texts:
-            return None
+            return []
         request = self._options.request(self._texts)
         message = embedding_pb2.EmbedStreamRequest(batch_id=str(self._sent), request=request)
         self._begins[self._sent + 1] = self._begins[self._sent] + len(self._texts)
         self._sent += 1
         self._texts, self._characters = [], 0
-        return message
+        return [message]
 
     def take_wait_s(self) -> float:
         """How long the server wants the next batch to wait."""
@@ -144,25 +146,26 @@ class AwaitingEmbedStream:
 
     async def _requests(self) -> AsyncIterator[embedding_pb2.EmbedStreamRequest]:
         try:
-            if isinstance(self._texts, AsyncIterable):
-                async for text in self._texts:
-                    if (full := self._stream.add(text)) is not None:
-                        await asyncio.sleep(self._stream.take_wait_s())
-                        yield full
-                if (rest := self._stream.rest()) is not None:
-                    yield rest
-                return
-            for message in _batches(self._texts, self._stream):
+            async for message in self._batches():
                 await asyncio.sleep(self._stream.take_wait_s())
                 yield message
         except Exception as error:
             self._stream.failure = error
             raise
 
+    async def _batches(self) -> AsyncIterator[embedding_pb2.EmbedStreamRequest]:
+        if not isinstance(self._texts, AsyncIterable):
+            for message in _batches(self._texts, self._stream):
+                yield message
+            return
+        async for text in self._texts:
+            for message in self._stream.add(text):
+                yield message
+        for message in self._stream.rest():
+            yield message
+
 
 def _batches(texts: Iterable[str], stream: _Stream) -> Iterator[embedding_pb2.EmbedStreamRequest]:
     for text in texts:
-        if (full := stream.add(text)) is not None:
-            yield full
-    if (rest := stream.rest()) is not None:
-        yield rest
+        yield from stream.add(text)
+    yield from stream.rest()

@@ -11,9 +11,9 @@ import numpy as np
 
 from lodex.embed.conventions.convention import Convention
 from lodex.embed.tokens.framing import TokenRow
+from lodex.embed.vectors.quantization import Int8Ranges
 from lodex.errors import InvalidArgumentError, LodexError
 from lodex.service.embed_queue import EmbedQueue, Vectors
-from lodex.service.int8_ranges import Int8Ranges
 from lodex.service.models import Embedder, Models
 from lodex.types import EncoderInfo, TextKind
 
@@ -27,7 +27,8 @@ class RecordingEncoder:
     """A word is a token, and a vector is (first token, tokens, 3, 4, ...), not normalised.
 
     While `gate` is closed, batches that have begun wait. `batches` are the first tokens of the rows of each, in the
-    order in which they began. A row that begins with `poison` fails its batch; a text "unreadable" has no row.
+    order in which they began; each takes `pause_s`. A row that begins with `poison` fails its batch; a text
+    "unreadable" has no row.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class RecordingEncoder:
         self.tokens: list[int] = []
         self.asked: list[tuple[tuple[str, ...], TextKind | None, str | None]] = []
         self.poison = -1
+        self.pause_s = 0.0
         self.gate = threading.Event()
         self.gate.set()
         self._begun = threading.Condition()
@@ -67,6 +69,7 @@ class RecordingEncoder:
             self.tokens.append(sum(len(row.ids) for row in rows))
             self._begun.notify_all()
         assert self.gate.wait(20)
+        time.sleep(self.pause_s)
         if self.poison in self.batches[-1]:
             raise ZeroDivisionError("poison")
         vectors = np.empty((len(rows), self.info.dimension), np.float32)

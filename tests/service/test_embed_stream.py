@@ -131,6 +131,7 @@ def test_replies_come_as_they_are_done(address: str, encoder: RecordingEncoder, 
     with Client(address) as client, ThreadPoolExecutor(1) as threads:
         done = threads.submit(lambda: list(stream(client, message("long", *["1"] * 100), message("short", "2"))))
         eventually(lambda: models.statistics("minilm").waiting_texts == 93)
+        encoder.pause_s = 0.03
         encoder.gate.set()
         assert done.result(20) == ["short", "long"]
 
