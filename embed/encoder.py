@@ -19,6 +19,8 @@ from lodex.embed.backbones.backbone import Backbone
 from lodex.embed.conventions.convention import Convention
 from lodex.embed.conventions.templates import render_prompt
 from lodex.embed.formats.embedder import EmbedderFolder, read_embedder
+from lodex.embed.long_context.chunk_average import ChunkAverage, Chunks, average_pieces
+from lodex.embed.long_context.extended_folder import LongContext, extend_folder
 from lodex.embed.pooling.latent_pooling import LatentPooling
 from lodex.embed.pooling.pooling import Pooling
 from lodex.embed.ragged import Ragged
@@ -59,6 +61,7 @@ class TextEncoder:
         self._backbone = backbone
         self._tokens = tokens
         self._pooling = pooling
+        self._chunks: Chunks | None = None
         self._device = backbone.device
         on_cpu = backbone.device.type == "cpu"
         self._sizes = _CPU_SIZES if on_cpu else _ACCELERATOR_SIZES
@@ -68,12 +71,20 @@ class TextEncoder:
         self._tuning = threading.Lock()
 
     @classmethod
-    def open(cls, folder: Path, name: str, device: str = "cpu", precision: str = "float32") -> TextEncoder:
+    def open(
+        cls,
+        folder: Path,
+        name: str,
+        device: str = "cpu",
+        precision: str = "float32",
+        long_context: LongContext | None = None,
+    ) -> TextEncoder:
         """Load an embedder's folder, of a form that `read_embedder` reads; its attention is checked by `Backbone.open`.
 
         `precision` is that of weights and states: "float32", "bfloat16", or "auto", which takes bfloat16 where the
         machine multiplies in it and the vectors of a set of texts prove near enough, a cosine of 0.999 for each; see
-        `choose_precision`. Vectors and norms are float32 in any case. InvalidArgumentError for what cannot be run.
+        `choose_precision`. Vectors and norms are float32 in any case. `long_context` reads longer texts than the model
+        was made for; see embed/long_context. InvalidArgumentError for what cannot be run.
         """
         if precision not in get_args(Precision):
             raise InvalidArgumentError(
@@ -81,27 +92,33 @@ class TextEncoder:
             )
         parts = read_embedder(folder, name)
         if precision != "auto":
-            return cls._assemble(parts, device, precision)
+            return cls._assemble(parts, device, precision, long_context)
         opened: dict[str, TextEncoder] = {}
 
         def open_in(precision: str) -> Embed:
             opened.clear()  # a large model is not held twice
-            opened[precision] = cls._assemble(parts, device, precision)
+            opened[precision] = cls._assemble(parts, device, precision, long_context)
             return lambda texts: opened[precision].embed_passages(texts).vectors
 
         report = choose_precision(lambda: open_in("float32"), lambda: open_in("bfloat16"), open_device(device))
-        encoder = opened.get(report.precision) or cls._assemble(parts, device, report.precision)
+        encoder = opened.get(report.precision) or cls._assemble(parts, device, report.precision, long_context)
         encoder.precision_report = report
         return encoder
 
     @classmethod
-    def _assemble(cls, parts: EmbedderFolder, device: str, precision: str) -> TextEncoder:
+    def _assemble(
+        cls, parts: EmbedderFolder, device: str, precision: str, long_context: LongContext | None
+    ) -> TextEncoder:
+        chunk_tokens = parts.convention.max_tokens if isinstance(long_context, ChunkAverage) else None
+        if long_context is not None:
+            parts = extend_folder(parts, long_context)
         tokens = parts.open_tokens()
         backbone = Backbone.open(
             parts.source,
             attention=parts.convention.attention,
             precision="bfloat16" if precision == "bfloat16" else "float32",
             device=device,
+            long_context=None if isinstance(long_context, ChunkAverage) else long_context,
             name=parts.name,
         )
         pooling = parts.open_pooling()
@@ -110,7 +127,10 @@ class TextEncoder:
             pooling.eval().to(backbone.device, backbone.dtype if isinstance(pooling, LatentPooling) else torch.float32)
             if backbone.device.type == "cpu":
                 pack_linear_layers(pooling)
-        return cls(backbone, tokens, pooling, parts.convention, parts.info)
+        encoder = cls(backbone, tokens, pooling, parts.convention, parts.info)
+        if chunk_tokens is not None:
+            encoder._chunks = Chunks(chunk_tokens, *tokens.frame)
+        return encoder
 
     # -------------------------------------------------------------------------------- texts
 
@@ -220,8 +240,15 @@ class TextEncoder:
         length = min(_SAMPLE_TEXT_TOKENS, self.info.max_tokens)
         self._forward([TokenRow([0] * length, 0, length)] * (tokens // length))
 
-    @torch.inference_mode()
     def _forward(self, rows: Sequence[TokenRow]) -> npt.NDArray[np.float32]:
+        if self._chunks is None:
+            return self._forward_whole(rows)
+        pieces = [self._chunks.split(row) for row in rows]
+        vectors = self._forward_whole([piece for text in pieces for piece in text])
+        return average_pieces(vectors, [len(text) for text in pieces])
+
+    @torch.inference_mode()
+    def _forward_whole(self, rows: Sequence[TokenRow]) -> npt.NDArray[np.float32]:
         order = sorted(range(len(rows)), key=lambda i: -len(rows[i].ids))  # attention takes equal lengths at once
         batch = Ragged.of([rows[i] for i in order], self._device)
         states = self._backbone.layer_states(batch) if self._pooling.reads_layers else self._backbone.states(batch)

@@ -12,6 +12,7 @@ from lodex.errors import MissingExtraError, NotFoundError
 
 if TYPE_CHECKING:
     from lodex.embed.encoder import TextEncoder
+    from lodex.embed.long_context.extended_folder import LongContext
 
 DEFAULT_ENCODER = "minilm"
 
@@ -22,13 +23,18 @@ PACKAGED: Mapping[str, tuple[str, str]] = {
 
 
 def load_encoder(
-    name_or_path: str | Path = DEFAULT_ENCODER, device: str = "cpu", *, precision: str = "float32"
+    name_or_path: str | Path = DEFAULT_ENCODER,
+    device: str = "cpu",
+    *,
+    precision: str = "float32",
+    long_context: LongContext | None = None,
 ) -> TextEncoder:
     """Open an embedder: a name of `PACKAGED`, the path of a folder, or a hub name `owner/model`.
 
     See `read_embedder` for the folders that are read, and `TextEncoder.open` for `precision`: "float32", "bfloat16" or
-    "auto". No code of the folder is run, and weights are read from safetensors alone. Raises what `encoder_folder`
-    raises, InvalidArgumentError for a folder whose model is of another sort.
+    "auto", and for `long_context`, which reads longer texts. No code of the folder is run, and weights are read from
+    safetensors alone. Raises what `encoder_folder` raises, InvalidArgumentError for a folder whose model is of another
+    sort.
     """
     folder = encoder_folder(name_or_path)
     is_name = name_or_path in PACKAGED or folder != Path(name_or_path).expanduser()
@@ -37,7 +43,7 @@ def load_encoder(
         from lodex.embed.encoder import TextEncoder
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"the embedder {name!r}", "minilm") from error
-    return TextEncoder.open(folder, name, device, precision)
+    return TextEncoder.open(folder, name, device, precision, long_context)
 
 
 def encoder_folder(name_or_path: str | Path) -> Path:

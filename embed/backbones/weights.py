@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from lodex.errors import DataLossError, InvalidArgumentError
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 SHARDS = "model.safetensors.index.json"
-_HEAD = "lm_head.weight"
 # What old files keep as if they were weights, and follows from config.json.
 _DERIVED = ("rotary_emb.inv_freq", "embeddings.position_ids")
 # Names of the first releases, in which BERT's own files still are.
@@ -136,29 +135,3 @@ def _refuse(folder: Path, what: str, names: Collection[str]) -> None:
 
 def _unfitting(folder: Path) -> str:
     return f"{folder} holds weights that are not of its {CONFIG}"
-
-
-def load_backbone_weights(model: nn.Module, folder: Path) -> None:
-    """`load_strictly` for a model without LM head: a head in the files, which embeds nothing, is left out.
-
-    The names are those of the model, all with the prefix `model.` or all without.
-    """
-    weights = read_weights(folder)
-    weights.pop(_HEAD, None)
-    if all(name.startswith("model.") for name in weights):
-        weights = {name.removeprefix("model."): weight for name, weight in weights.items()}
-    load_strictly(model, weights, folder)
-
-
-def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> None:
-    """Put weights into a model in its dtype; InvalidArgumentError names those missing, left over or misshapen."""
-    try:
-        model.load_state_dict(weights, strict=True)
-    except RuntimeError as error:
-        raise InvalidArgumentError(f"{folder} holds weights that are not of its {CONFIG}: {error}", "model") from error
-
-
-def read_weights(folder: Path) -> dict[str, Tensor]:
-    """Every tensor of the folder's files by name, but for those that follow from config.json."""
-    files = TensorFiles(folder)
-    return dict(files.read(files.names))

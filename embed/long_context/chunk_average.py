@@ -7,12 +7,25 @@ pieces never see each other.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from lodex.embed.tokens.framing import TokenRow
 from lodex.errors import InvalidArgumentError
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkAverage:
+    """Texts of up to `chunks` times an embedder's length, in as few pieces as it takes."""
+
+    chunks: int
+
+    def __post_init__(self) -> None:
+        """InvalidArgumentError for none."""
+        if self.chunks < 1:
+            raise InvalidArgumentError(f"chunks is {self.chunks}, expected at least 1", "long_context")
 
 
 def split_row(row: TokenRow, max_tokens: int, begin: int, end: int) -> list[TokenRow]:
@@ -39,6 +52,19 @@ def split_row(row: TokenRow, max_tokens: int, begin: int, end: int) -> list[Toke
         pool_end = after + max(0, row.pool_end - (length - end))
         pieces.append(TokenRow([*head, *part, *tail], min(row.pool_begin, begin), pool_end, row.truncated))
     return pieces
+
+
+@dataclass(frozen=True, slots=True)
+class Chunks:
+    """How an embedder's rows are cut: to `max_tokens`, with `begin` and `end` special tokens around each piece."""
+
+    max_tokens: int
+    begin: int
+    end: int
+
+    def split(self, row: TokenRow) -> list[TokenRow]:
+        """`split_row`; what is left out of the pool before a text, its instruction, stands before every piece."""
+        return split_row(row, self.max_tokens, max(self.begin, row.pool_begin), self.end)
 
 
 def average_pieces(vectors: npt.NDArray[np.float32], counts: Sequence[int]) -> npt.NDArray[np.float32]:

@@ -78,6 +78,11 @@ class ModelTokens:
         self._left_out = lru_cache(_PROMPTS_KEPT)(self._count_left_out)
         self._fills = lru_cache(_PROMPTS_KEPT)(self._has_no_room)
 
+    @property
+    def frame(self) -> tuple[int, int]:
+        """How many special tokens stand before a text and behind one that is not cut."""
+        return len(self._begin), len(self._end)
+
     def encode(self, texts: Sequence[str], prompt: str = "") -> list[TokenRow | LodexError]:
         """A row for each text; InvalidArgumentError in the place of a text of which nothing would be pooled."""
         errors = [surrogate_error(text, i) for i, text in enumerate(texts)]
