@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 
@@ -17,7 +19,7 @@ def attend_reference(
     """
     out = np.zeros_like(queries)
     heads, key_heads = queries.shape[1], keys.shape[1]
-    for begin, end in zip(offsets[:-1], offsets[1:], strict=True):
+    for begin, end in pairwise(offsets):
         for head in range(heads):
             key_head = head * key_heads // heads
             scores = scale * queries[begin:end, head] @ keys[begin:end, key_head].T  # (T, T)

@@ -9,8 +9,7 @@ comes (sorted by length, batches of 32, float32), OpenVINO with the network conv
 and the precision that it chooses. A round starts every engine afresh, in turn, so that other work on the machine falls
 on all; a first pass over the texts is not counted. Figures are texts and tokens in a second of CPU time of the process,
 the median of all passes; tokens are those of the texts, padding is none. `cosine` is the smallest over all texts to the
-vectors of sentence-transformers in float32. The latent-attention head of NV-Embed is measured at its published size
-beside one layer of the backbone: the share of the head in a text of 20 tokens, unfolded and folded (`--head`).
+vectors of sentence-transformers in float32. The cost of NV-Embed's head is measured by scripts/check_head.py.
 
 Exits 1 where a vector's cosine is below 0.999, 77 without sentence-transformers.
 """

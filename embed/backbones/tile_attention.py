@@ -30,8 +30,7 @@ def attend_in_tiles(query: Tensor, key: Tensor, value: Tensor, lengths: tuple[in
     offsets = np.cumsum((0, *lengths), dtype=np.int64)
     out = query.new_empty(tokens, heads, width)
     out[int(offsets[-1]) :] = 0
-    rows = (_rows(x) for x in (query, key, value))
-    attend(*rows, offsets, scale, out.view(torch.uint16).numpy())
+    attend(_rows(query), _rows(key), _rows(value), offsets, scale, out.view(torch.uint16).numpy())
     return out
 
 

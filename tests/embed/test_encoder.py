@@ -111,6 +111,81 @@ def test_a_text_over_the_limit_is_cut_and_marked(minilm: TextEncoder) -> None:
     np.testing.assert_array_equal(result.vectors[2], result.vectors[0])
 
 
+def test_tokens_are_counted_text_by_text(minilm: TextEncoder) -> None:
+    """What the model read of each text, special tokens included."""
+    result = minilm.embed(["", "cat", "word " * 300], TextKind.PASSAGE)
+    assert result.token_counts.tolist() == [2, 3, 256]
+    assert result.tokens == 261
+
+
+def test_rows_of_tokens_have_the_vectors_of_their_texts(minilm: TextEncoder) -> None:
+    """By one forward or by many, in the order of the rows, whatever the size of a batch."""
+    texts = TEXTS * 5
+    expected = minilm.embed(texts, TextKind.PASSAGE).vectors
+    rows = minilm.tokenize(texts, TextKind.PASSAGE)
+    np.testing.assert_array_equal(minilm.embed_tokens(rows), expected)
+    other = load_encoder("minilm")
+    assert other.tune(0.01) == other.max_batch_tokens
+    np.testing.assert_array_equal(other.embed_rows(rows), expected)
+    assert minilm.embed_tokens([]).shape == (0, 384)
+
+
+def test_a_text_that_is_not_unicode_leaves_the_others(minilm: TextEncoder) -> None:
+    """`tokenize` has the error in the place of its text, and `embed` raises it."""
+    rows = minilm.tokenize(["cat", "\ud800"], TextKind.QUERY)
+    assert isinstance(rows[1], InvalidArgumentError)
+    np.testing.assert_array_equal(minilm.embed_tokens(rows[:1]), minilm.embed_queries(["cat"]).vectors)
+    with pytest.raises(InvalidArgumentError, match="text 1 is not valid Unicode"):
+        minilm.embed_queries(["cat", "\ud800"])
+
+
+def test_an_instruction_is_refused_where_the_model_takes_none(minilm: TextEncoder) -> None:
+    """MiniLM reads queries as they are."""
+    with pytest.raises(InvalidArgumentError, match="takes no instruction"):
+        minilm.embed_queries(["cat"], instruction="find cats")
+
+
+def test_an_unknown_precision_is_refused() -> None:
+    """The message has those there are."""
+    with pytest.raises(InvalidArgumentError, match="float32, bfloat16, auto"):
+        load_encoder("minilm", precision="float16")
+
+
+@pytest.fixture(scope="module")
+def rounded() -> TextEncoder:
+    """MiniLM in bfloat16."""
+    return load_encoder("minilm", precision="bfloat16")
+
+
+def test_bfloat16_gives_nearly_the_same_vectors(minilm: TextEncoder, rounded: TextEncoder) -> None:
+    """A cosine of 0.999 for each text; vectors are float32 of length 1, and the fingerprint is the model's."""
+    assert (minilm.precision, rounded.precision) == ("float32", "bfloat16")
+    vectors = rounded.embed(TEXTS, TextKind.PASSAGE).vectors
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    assert ((vectors * minilm.embed(TEXTS, TextKind.PASSAGE).vectors).sum(1) > 0.999).all()
+    assert rounded.info == minilm.info
+
+
+def test_in_bfloat16_too_a_vector_does_not_depend_on_its_batch(rounded: TextEncoder) -> None:
+    """Bit for bit alone and among others, in batches for which oneDNN adds up in different orders."""
+    texts = [" ".join(["word"] * n) for n in (0, 1, 2, 3, 5, 8, 13, 40, 100, 250)] * 4 + TEXTS
+    together = rounded.embed(texts, TextKind.PASSAGE).vectors
+    alone = np.concatenate([rounded.embed([text], TextKind.PASSAGE).vectors for text in texts[30:]])
+    np.testing.assert_array_equal(together[30:], alone)
+    np.testing.assert_array_equal(rounded.embed(texts[::-1], TextKind.PASSAGE).vectors[::-1], together)
+
+
+def test_the_precision_is_chosen_by_cosines() -> None:
+    """Asked for "auto", an encoder says what it took and why."""
+    encoder = load_encoder("minilm", precision="auto")
+    report = encoder.precision_report
+    assert report is not None
+    assert report.precision == encoder.precision
+    assert report.cosine_min >= 0.999
+    assert report.reason
+
+
 def test_no_texts_give_no_vectors(minilm: TextEncoder) -> None:
     """An empty list is answered by an array of no rows and the right width."""
     result = minilm.embed([], TextKind.QUERY)

@@ -45,13 +45,17 @@ def test_a_row_of_bfloat16_does_not_depend_on_the_others(activation: str, inputs
     """Bit for bit as alone, for numbers of rows that oneDNN itself adds up in different orders."""
     torch.manual_seed(0)
     layer = PackedLinear(nn.Linear(inputs, outputs).bfloat16(), activation)
-    x = torch.randn(1100, inputs).bfloat16()
+    x = torch.randn(2500, inputs).bfloat16()
+    residual = torch.randn(2500, outputs).bfloat16()
     expected = torch.cat([layer(row[None]) for row in x[:33]])
-    for rows in (33, 64, 70, 128, 200, 256, 300, 512, 777, 1024, 1100):
+    added = torch.cat([layer.added(row[None], more[None]) for row, more in zip(x[:33], residual, strict=False)])
+    for rows in (33, 64, 70, 128, 200, 256, 300, 512, 777, 1024, 1100, 2048, 2500):
         together = layer(x[:rows])
         assert together.dtype == torch.bfloat16
         assert torch.equal(together[:33], expected)
         assert torch.equal(together[-1:], layer(x[rows - 1 : rows]))
+        if activation == "none":
+            assert torch.equal(layer.added(x[:rows], residual[:rows])[:33], added)
 
 
 @torch.inference_mode()
