@@ -179,13 +179,15 @@ class TextEncoder:
     # -------------------------------------------------------------------------------- tokens
 
     def tokenize(
-        self, texts: Sequence[str], kind: TextKind, *, instruction: str | None = None
+        self, texts: Sequence[str], kind: TextKind | None, *, instruction: str | None = None
     ) -> list[TokenRow | LodexError]:
         """What `embed_tokens` reads: a row for each text, or what is wrong with that text.
 
-        Beside a forward it may run in another thread.
+        `kind` None is a text as it stands, for callers who bring the prompt. Beside a forward it may run in another
+        thread.
         """
-        return self._tokens.encode(texts, render_prompt(self.convention, kind, instruction))
+        prompt = "" if kind is None else render_prompt(self.convention, kind, instruction)
+        return self._tokens.encode(texts, prompt)
 
     def embed_tokens(self, rows: Sequence[TokenRow]) -> npt.NDArray[np.float32]:
         """The vectors (n, d) of rows by one forward, on one core; `max_batch_tokens` is a good size for it.

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from lodex.errors import AlreadyExistsError, FailedPreconditionError
 from lodex.index.files import checksum_bytes
@@ -16,6 +16,7 @@ from lodex.index.jobs import Task, TaskResult, artefact_path
 from lodex.index.manifest import IndexEntry, Manifest, PartEntry
 from lodex.index.receipt import RECEIPT, Artefact, read_receipt
 from lodex.index.segment import Segment
+from lodex.index.shards import Shards
 from lodex.index.snapshot import Snapshot
 from lodex.index.store import Store
 from lodex.index.worker_pool import Call, Outcome, WorkerPool
@@ -49,6 +50,17 @@ class Builder(Protocol):
 
     def build(self, segment: Segment, inputs: tuple[Artefact, ...], out: Path, progress: Progress) -> TaskResult:
         """Write flat files into `out`."""
+        ...
+
+
+@runtime_checkable
+class ShardedBuilder(Builder, Protocol):
+    """A builder whose work takes so long that a killed one must not lose all of it."""
+
+    def build_from_shards(
+        self, segment: Segment, inputs: tuple[Artefact, ...], out: Path, progress: Progress, shards: Shards
+    ) -> TaskResult:
+        """Write what `build` writes, byte for byte, from tasks of its own that are taken from `shards`."""
         ...
 
 
@@ -143,7 +155,8 @@ class _Round:
         root = self._store.path
         if builder.kind not in PORTABLE_KINDS:
             for segment, inputs in tasks:
-                yield (segment.id, *_build_part(root, builder, segment.artefact, inputs, self._progress))
+                shards = Shards(root, self._report)
+                yield (segment.id, *_build_part(root, builder, segment.artefact, inputs, self._progress, shards))
             return
         calls = [
             Call(
@@ -176,9 +189,14 @@ class _Round:
 
 
 def _build_part(
-    root: Path, builder: Builder, segment: Artefact, inputs: tuple[Artefact, ...], progress: Progress
+    root: Path,
+    builder: Builder,
+    segment: Artefact,
+    inputs: tuple[Artefact, ...],
+    progress: Progress,
+    shards: Shards | None = None,
 ) -> tuple[PartEntry, TaskReport]:
-    """Build the part of one segment, or find it; in whatever process."""
+    """Build the part of one segment, or find it; in whatever process. `shards` are for builders that work in some."""
     task = Task(
         kind=builder.kind,
         inputs=(f"segments/{segment.id}", *(f"artefacts/{artefact.kind}/{artefact.id}" for artefact in inputs)),
@@ -189,9 +207,13 @@ def _build_part(
     def work(out: Path) -> TaskResult:
         for artefact in (opened.artefact, *inputs):
             artefact.prove_all()
+        if shards is not None and isinstance(builder, ShardedBuilder):
+            return builder.build_from_shards(opened, inputs, out, progress, shards)
         return builder.build(opened, inputs, out, progress)
 
     artefact, report = run_measured(root, task, work)
+    if shards is not None:
+        shards.forget()
     return PartEntry(artefact.id, checksum_bytes((artefact.path / RECEIPT).read_bytes())), report
 
 

@@ -29,6 +29,21 @@ def tell_tasks(progress: Progress, done: int, total: int | None) -> None:
         progress.tasks(done, total)
 
 
+@runtime_checkable
+class CountsTokens(Protocol):
+    """A `Progress` that also shows how many tokens a model reads a second."""
+
+    def tokens(self, amount: int) -> None:
+        """`amount` more tokens were read in the current phase."""
+        ...
+
+
+def tell_tokens(progress: Progress, amount: int) -> None:
+    """Tell a progress that counts tokens how many more a model has read."""
+    if isinstance(progress, CountsTokens):
+        progress.tokens(amount)
+
+
 _log = logging.getLogger(__name__)
 
 

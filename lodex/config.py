@@ -30,6 +30,7 @@ class Limits(BaseModel, extra="forbid", frozen=True):
     max_batch_items: PositiveInt = Field(default=1024, description="items of a batch")
     max_batch_tokens: PositiveInt = Field(default=1 << 18, description="tokens of the texts of one Score")
     max_embed_inputs: PositiveInt = Field(default=1024, description="texts of one Embed")
+    max_queued_tokens: PositiveInt = Field(default=1 << 18, description="tokens that wait for one embedder")
     max_k: PositiveInt = Field(default=1024, description="passages of one query, neighbours of one token")
     max_ngram_tokens: PositiveInt = Field(default=4096, description="tokens of an n-gram")
     max_top_k: PositiveInt = Field(default=1000, description="tokens of a distribution that is not asked for complete")
@@ -66,6 +67,15 @@ class ServeSettings(BaseSettings):
     insecure: bool = Field(default=False, description="allow an address beyond this machine without TLS")
     models: dict[str, Path] = Field(default_factory=dict, description="folder of each further embedder, by its name")
     model: str = Field(default="minilm", description="embedder that an empty model name stands for")
+    int8_ranges: dict[str, Path] = Field(
+        default_factory=dict, description="file of the ranges of int8 vectors, by the name of their embedder"
+    )
+    tei: bool = Field(
+        default=True, description="answer clients of text-embeddings-inference, with the default embedder"
+    )
+    tei_prompt: Literal["none", "query", "passage"] = Field(
+        default="none", description="what texts of such clients are, where they name no prompt; none: as they stand"
+    )
     language_models: dict[str, Path] = Field(
         default_factory=dict, description="folder of each further language model, by its name"
     )

@@ -591,7 +591,10 @@ class StoreInfo:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A model that a server has. `role` is "embedder", "language_model", ...; `dimension` is None without vectors."""
+    """A model that a server has. `role` is "embedder", "language_model", ...; `dimension` is None without vectors.
+
+    `dimensions` are the smaller ones that its vectors may be cut to, ascending.
+    """
 
     name: str
     role: str
@@ -600,6 +603,8 @@ class ModelInfo:
     dimension: int | None
     normalized: bool
     default: bool
+    dimensions: tuple[int, ...] = ()
+    takes_instruction: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -648,13 +653,18 @@ class Embeddings:
 
     `tokens` were read in all, `token_counts` (n,) int64 of each text; empty where an embedder does not say.
     `fingerprint` is the embedder's where a server embedded: it refuses to search with vectors of another.
+
+    Where a client asked for another type, vectors are float16; int8, where `ranges` (2, d) float32 has the least value
+    and the step of each dimension, so that i stands for least + step * (i + 128.5); or bits, (n, ceil(d / 8)) uint8,
+    the first dimension highest.
     """
 
-    vectors: npt.NDArray[np.float32]
+    vectors: npt.NDArray[Any]
     truncated: npt.NDArray[np.bool_]
     tokens: int = 0
     fingerprint: str = ""
     token_counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    ranges: npt.NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,6 +162,10 @@ class IncomingMessages:
         self._heard = time.monotonic()
         return None if data is grpc.aio.EOF else self._rpc.parse(data)
 
+    def forgive_silence(self) -> None:
+        """The caller was waiting for us: only from now on is it silent."""
+        self._heard = time.monotonic()
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from lodex.config import Limits
+from lodex.service.bulk_models import BulkModels
 from lodex.service.catalog import Catalog
 from lodex.service.handlers.admin import AdminHandler
 from lodex.service.handlers.datastore import DatastoreHandler
@@ -19,13 +20,13 @@ from lodex.service.handlers.operations import OperationsHandler
 from lodex.service.handlers.rerank import RerankHandler
 from lodex.service.handlers.retrieval import RetrievalHandler
 from lodex.service.handlers.stores import StoresHandler
+from lodex.service.handlers.tei import TeiEmbedHandler, TeiInfoHandler
 from lodex.service.handlers.writing import WritingHandler
 from lodex.service.language_models import LanguageModels
 from lodex.service.maintenance import Maintenance
 from lodex.service.models import Models
 from lodex.service.operations import Operations
 from lodex.service.passage_search import PassageSearch
-from lodex.service.queued_models import QueuedModels
 from lodex.service.rerankers import Rerankers
 from lodex.service.rpc import Rpc, all_rpcs
 from lodex.service.server_state import ServerState
@@ -36,7 +37,8 @@ class Application:
     """Every RPC by (service, method), over the stores of `catalog` and the models of each sort.
 
     `models` are the embedders; language models and rerankers are those that are packaged unless others are given.
-    `policy` says what may be written: unless it is given, every store of the catalog. `close` ends the jobs.
+    `policy` says what may be written: unless it is given, every store of the catalog. Clients of
+    text-embeddings-inference are answered where a `tei_prompt` is given, see `TeiEmbedHandler`. `close` ends the jobs.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Application:
         language_models: LanguageModels | None = None,
         rerankers: Rerankers | None = None,
         policy: WritePolicy | None = None,
+        tei_prompt: str | None = None,
     ) -> None:
         self.catalog = catalog
         self.models = models
@@ -57,18 +60,21 @@ class Application:
         self.operations = Operations()
         self.access.on_dropped.append(self.operations.drop_store)
         # Builders ask of it what they ask of Models.
-        self.index_models = QueuedModels(models)
-        builders_models = cast(Models, self.index_models)
+        self._index_models = cast(Models, BulkModels(models))
         self.maintenance: Maintenance | None = None
         search = PassageSearch(catalog, models, limits)
+        tei: tuple[object, ...] = ()
+        if tei_prompt is not None:
+            tei = (TeiInfoHandler(models, limits), TeiEmbedHandler(models, limits, tei_prompt))
         self.rpcs: dict[tuple[str, str], Rpc] = all_rpcs(
             (
+                *tei,
                 AdminHandler(catalog, models, self.language_models, self.rerankers, limits, self.state, self.access),
                 DatastoreHandler(catalog, limits, self.access),
                 StoresHandler(self.access),
                 NamesHandler(self.access, limits),
                 WritingHandler(self.access, limits, self.state),
-                JobsHandler(self.access, self.operations, builders_models, self.language_models, limits),
+                JobsHandler(self.access, self.operations, self._index_models, self.language_models, limits),
                 OperationsHandler(self.operations, limits),
                 EmbeddingHandler(catalog, models, limits),
                 LanguageModelHandler(catalog, self.language_models, search, limits),
@@ -82,13 +88,13 @@ class Application:
 
     def maintain(self, interval_s: float) -> None:
         """Look after the stores from now on."""
-        models = cast(Models, self.index_models)
-        self.maintenance = Maintenance(self.access, models, self.language_models, interval_s)
+        self.maintenance = Maintenance(self.access, self._index_models, self.language_models, interval_s)
         self.state.maintaining = True
         self.maintenance.start()
 
     def close(self) -> None:
-        """Cancel the jobs and what looks after the stores, and wait until they have stopped."""
+        """Cancel the jobs and what looks after the stores, and wait until they have stopped; embedders stop last."""
         self.operations.close()
         if self.maintenance is not None:
             self.maintenance.close()
+        self.models.close()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 from google.rpc import status_pb2
 
 from lodex.errors import CancelledError, DeadlineExceededError
@@ -14,6 +16,7 @@ from lodex.service.status import to_status
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 Answer = TypeVar("Answer")
+T = TypeVar("T", bound=np.generic)
 
 ENDS_THE_REQUEST = (CancelledError, DeadlineExceededError)
 """What is no fault of an item: nobody waits any more."""
@@ -50,6 +53,14 @@ class Batch(Generic[Value]):
     def __len__(self) -> int:
         """How many items the request has, good or bad."""
         return self._size
+
+    def spread(self, rows: npt.NDArray[T]) -> npt.NDArray[T]:
+        """A matrix with a row for each item: those of `rows` belong to `values`, in order; the others are zero."""
+        if len(self.positions) == self._size:
+            return rows
+        whole = np.zeros((self._size, *rows.shape[1:]), rows.dtype)
+        whole[self.positions] = rows
+        return whole
 
     def fill(self, results: Any, answers: Iterable[Answer], write: Callable[[Answer, Any], None]) -> None:
         """Add one result for each item to `results`: its error, or what `write(answer, result)` writes.

@@ -76,6 +76,9 @@ class InlineRequests:
         """The next message, None at the end."""
         return next(self._messages, None)
 
+    def forgive_silence(self) -> None:
+        """A caller in this thread is never silent."""
+
 
 @contextmanager
 def _defects_as_errors() -> Iterator[None]:
@@ -131,6 +134,7 @@ class OpenStore(StoreView):
         super().__init__(Client(transport=EmbeddedTransport(application), timeout_s=math.inf), name)
         self.store = store
         self.embed = self.client.embed
+        self.embed_stream = self.client.embed_stream
         self._models = models
         self._language_models = application.language_models
 

@@ -106,14 +106,16 @@ def build_dense_index(
     ivf_from: int = IVF_FROM,
     workers: int = 1,
     report: JobReport | None = None,
+    models: Models | None = None,
 ) -> Snapshot:
     """Cut every document into passages and embed them. `model` is a packaged embedder, or the folder of one.
 
-    A segment of `ivf_from` passages or more gets inverted lists.
+    A name that `models` has is taken from there, so that no process loads an embedder twice. A segment of `ivf_from`
+    passages or more gets inverted lists. A build that is killed loses no more than a shard of passages.
     """
     from lodex.embed.registry import load_encoder  # torch is imported only where something is embedded
 
-    encoder = load_encoder(model)
+    encoder = models.load(model) if models is not None and model in models.names else load_encoder(model)
     dense = DenseBuilder(chunking, encoder.info, encoder.embed_passages, ivf_from=ivf_from)
     build_with(store, {chunking: PassagesBuilder(chunking), name: dense}, progress, workers=workers, report=report)
     return store.snapshot()

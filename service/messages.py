@@ -20,6 +20,7 @@ _VECTORS: dict[common_pb2.DataType, np.dtype[Any]] = {
 }
 _DTYPES: dict[common_pb2.DataType, np.dtype[Any]] = _VECTORS | {
     common_pb2.DATA_TYPE_FLOAT64: np.dtype("<f8"),
+    common_pb2.DATA_TYPE_INT8: np.dtype("i1"),
     common_pb2.DATA_TYPE_UINT16: np.dtype("<u2"),
     common_pb2.DATA_TYPE_INT32: np.dtype("<i4"),
     common_pb2.DATA_TYPE_UINT32: np.dtype("<u4"),
@@ -29,7 +30,7 @@ _DATA_TYPES = {dtype: data_type for data_type, dtype in _DTYPES.items()}
 
 
 def tensor(array: npt.NDArray[Any]) -> common_pb2.Tensor:
-    """An array as a message: float64, float32 or float16, uint16, int32, uint32 or int64."""
+    """An array as a message: float64, float32 or float16, int8, uint16, int32, uint32 or int64."""
     dtype = array.dtype.newbyteorder("<")
     return common_pb2.Tensor(
         data_type=_DATA_TYPES[dtype], shape=array.shape, data=np.ascontiguousarray(array, dtype).tobytes()

@@ -1,4 +1,4 @@
-"""Every RPC of `lodex.v1`, read from its descriptors: those that are built, and those that are only promised."""
+"""Every RPC that is served, read from the descriptors: those that are built, and those that are only promised."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from google.longrunning import operations_pb2
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
@@ -14,7 +14,8 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from lodex.errors import DataLossError, InvalidArgumentError, LodexError, NotFoundError, UnimplementedError
-from lodex.service.call import Call, tell_cost
+from lodex.service.call import Call, Requests, tell_cost
+from lodex.tei import tei_pb2
 from lodex.v1 import (
     admin_pb2,
     datastore_pb2,
@@ -29,14 +30,6 @@ Answer = Callable[[Any, Call], Awaitable[Message]]
 Stream = Callable[[Any, Call], AsyncGenerator[Message, None]]
 
 
-class Requests(Protocol):
-    """The messages of a caller who streams."""
-
-    async def receive(self, timeout_s: float | None = None) -> Any:
-        """The next message, None at the end of the stream. TimeoutError where none came in time."""
-        ...
-
-
 _FILES = (embedding_pb2, retrieval_pb2, ngram_pb2, language_model_pb2, rerank_pb2, datastore_pb2, admin_pb2)
 SERVICES: dict[str, ServiceDescriptor] = {
     name: service for file in _FILES for name, service in file.DESCRIPTOR.services_by_name.items()
@@ -44,6 +37,8 @@ SERVICES: dict[str, ServiceDescriptor] = {
 """The seven services by their short names."""
 OPERATIONS = operations_pb2.DESCRIPTOR.services_by_name["Operations"]
 """What awaits and cancels the operations that some of them start; it goes by its full name."""
+TEI: tuple[ServiceDescriptor, ...] = tuple(tei_pb2.DESCRIPTOR.services_by_name.values())
+"""The services of text-embeddings-inference, for clients of that; they go by their full names too."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +133,8 @@ def all_rpcs(handlers: Iterable[object]) -> dict[tuple[str, str], Rpc]:
         name = getattr(handler, "SERVICE", type(handler).__name__.removesuffix("Handler") + "Service")
         by_service.setdefault(name, []).append(handler)
     services = SERVICES | {OPERATIONS.full_name: OPERATIONS}
+    # Of another interface nothing is promised.
+    services |= {service.full_name: service for service in TEI if service.full_name in by_service}
     assert by_service.keys() <= services.keys(), "a handler without a service; this is a bug"
     return {
         (name, method.name): Rpc(method, _method(by_service.get(name, ()), snake_case(method.name)))

@@ -1,4 +1,4 @@
-"""The gRPC server: seven services, health and reflection on one address."""
+"""The gRPC server: our services, those of text-embeddings-inference, health and reflection on one address."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import SERVICE_NAME as HEALTH
 from grpc_health.v1.health import aio as health_aio
@@ -27,7 +28,7 @@ from lodex.service.catalog import Catalog
 from lodex.service.language_models import LanguageModels
 from lodex.service.models import Models
 from lodex.service.rerankers import Rerankers
-from lodex.service.rpc import OPERATIONS, SERVICES
+from lodex.service.rpc import OPERATIONS, SERVICES, TEI
 from lodex.service.store_root import StoreRoot
 from lodex.service.workers import Workers
 from lodex.service.writing import WritePolicy
@@ -52,7 +53,6 @@ class Server:
         self._application = application
         self._settings = settings
         self._workers = Workers(settings.workers)
-        application.index_models.queue_on(self._workers.for_model)
         self._health = health_aio.HealthServicer()
         key = settings.read_api_key()
         self._server = grpc.aio.server(
@@ -61,7 +61,7 @@ class Server:
         )
         self._server.add_generic_rpc_handlers((Adapter(application.rpcs.values(), self._workers, settings),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = [service.full_name for service in (*SERVICES.values(), OPERATIONS)]
+        names = [service.full_name for service in (*SERVICES.values(), OPERATIONS, *self._tei())]
         reflection.enable_server_reflection([*names, HEALTH, reflection.SERVICE_NAME], self._server)
         self.address = ""
 
@@ -75,7 +75,8 @@ class Server:
             for models in (application.models, application.language_models, application.rerankers):
                 for name in models.names:
                     executor = self._workers.for_model(name)
-                    await asyncio.get_running_loop().run_in_executor(executor, models.load, name)
+                    load = models.prepare if isinstance(models, Models) else models.load
+                    await asyncio.get_running_loop().run_in_executor(executor, load, name)
         wanted = self._settings.address(self._settings.port)
         credentials = self._credentials()
         try:
@@ -123,6 +124,13 @@ class Server:
         for name, service in SERVICES.items():
             is_built = any(rpc.answer for (owner, _), rpc in self._application.rpcs.items() if owner == name)
             await self._health.set(service.full_name, status if is_built else _NOT_SERVING)
+        for service in self._tei():
+            await self._health.set(service.full_name, status)
+
+    def _tei(self) -> list[ServiceDescriptor]:
+        """The services of text-embeddings-inference, as far as they are served."""
+        served = {owner for owner, _ in self._application.rpcs}
+        return [service for service in TEI if service.full_name in served]
 
     def _credentials(self) -> grpc.ServerCredentials | None:
         certificate, key = self._settings.tls_certificate, self._settings.tls_key
@@ -150,11 +158,17 @@ def serve_stores(
     if settings.store_root is not None:
         for name, path in StoreRoot(settings.store_root).stores():
             catalog.add(name, open_store(path))
-    models = Models(settings.models, settings.model)
+    models = Models(
+        settings.models,
+        settings.model,
+        max_queued_tokens=settings.limits.max_queued_tokens,
+        int8_ranges=settings.int8_ranges,
+    )
     language_models = LanguageModels(settings.language_models, settings.language_model)
     rerankers = Rerankers(settings.rerankers, settings.reranker)
     policy = WritePolicy.of(settings)
-    application = Application(catalog, models, settings.limits, language_models, rerankers, policy)
+    tei_prompt = settings.tei_prompt if settings.tei else None
+    application = Application(catalog, models, settings.limits, language_models, rerankers, policy, tei_prompt)
     with asyncio.Runner(loop_factory=_event_loop()) as runner:
         runner.run(_serve(application, settings, on_ready))
 

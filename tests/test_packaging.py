@@ -38,7 +38,12 @@ def test_the_wheel_is_the_same_directly_and_from_the_sdist(tmp_path: Path) -> No
         for room in ("embed", "index", "kernels", "lm", "rerank", "service")
         for path in (ROOT / room).rglob("*.py")
     }
-    expected |= {f"lodex/v1/{path.name}" for path in (ROOT / "proto" / "lodex" / "v1").glob("*.py*") if path.is_file()}
+    expected |= {
+        f"lodex/{package}/{path.name}"
+        for package in ("v1", "tei")
+        for path in (ROOT / "proto" / "lodex" / package).glob("*.py*")
+        if path.is_file()
+    }
     expected |= {str(path.relative_to(ROOT)) for path in (ROOT / "lodex").glob("*.py")} | {"lodex/py.typed"}
     assert expected <= set(names)
     modules = {name.split(".")[0] for name in names if name.endswith(".so")}

@@ -17,3 +17,4 @@ class Fault(StrEnum):
     WRONG_TYPE = "wrong type of field"
     EMPTY_TEXT = "empty text"
     TOO_LARGE = "too large"
+    REFUSED = "refused by the embedder"

@@ -10,6 +10,7 @@ try:
     from lodex.cli import (
         convert,
         documents,
+        embedding,
         indexing,
         infgram_score,
         ingest,
@@ -35,6 +36,7 @@ __all__ = [
     "app",
     "convert",
     "documents",
+    "embedding",
     "evaluation",
     "indexing",
     "infgram_score",

@@ -29,6 +29,7 @@ def terminal_progress() -> Iterator[Progress]:
         BarColumn(),
         _AmountColumn(),
         _RateColumn(),
+        _TokenRateColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
         _TasksColumn(),
     )
@@ -54,7 +55,7 @@ class _TerminalProgress:
         """Draw a bar."""
         if self._task is not None and self._label == label:
             self._bars.remove_task(self._task)
-        self._task = self._bars.add_task(label, total=total, unit=unit, tasks=self._tasks)
+        self._task = self._bars.add_task(label, total=total, unit=unit, tasks=self._tasks, tokens=0)
         self._label = label
         self._pending = 0
         self._reported = time.monotonic()
@@ -70,6 +71,12 @@ class _TerminalProgress:
         self._tasks = f"{done:,} of {total:,} tasks" if (total or 0) > 1 else f"{done:,} tasks" if done > 1 else ""
         if self._task is not None and done:
             self._bars.update(self._task, tasks=self._tasks)
+
+    def tokens(self, amount: int) -> None:
+        """Count tokens in, for their rate over the whole phase."""
+        if self._task is not None:
+            (task,) = (task for task in self._bars.tasks if task.id == self._task)
+            self._bars.update(self._task, tokens=task.fields["tokens"] + amount)
 
     def finish(self) -> None:
         """Stop the clock of the bar, which stays."""
@@ -107,6 +114,15 @@ class _RateColumn(ProgressColumn):
         if not rate:
             return Text("")
         return Text(f"{filesize.decimal(int(rate))}/s" if task.fields["unit"] == "bytes" else f"{rate:,.0f}/s")
+
+
+class _TokenRateColumn(ProgressColumn):
+    """`5,120 tokens/s` over the whole phase, where a model reads."""
+
+    def render(self, task: Task) -> Text:
+        """The text of one bar."""
+        tokens = task.fields["tokens"]
+        return Text(f"{tokens / task.elapsed:,.0f} tokens/s" if tokens and task.elapsed else "")
 
 
 class _TasksColumn(ProgressColumn):

@@ -5,7 +5,7 @@ They need grpcio, grpcio-status, protobuf and numpy, and nothing of the engine.
 
 from lodex.client.client import AsyncClient, AsyncStoreView, Client, StoreView
 from lodex.client.operation import AsyncOperation, Operation
-from lodex.client.results import DeleteResult, IngestResult
+from lodex.client.results import DeleteResult, EmbeddedBatch, IngestResult
 from lodex.client.transport import AsyncTransport, Transport
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "AsyncTransport",
     "Client",
     "DeleteResult",
+    "EmbeddedBatch",
     "IngestResult",
     "Operation",
     "StoreView",

@@ -7,19 +7,21 @@ import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator, Iterable
 from contextlib import aclosing, closing
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar
 
 from lodex.client import description, documents, embedding, language_model, ngram, ngram_texts, retrieval, writing
 from lodex.client import rerank as reranking
 from lodex.client.async_ingest import AwaitingIngest
+from lodex.client.embed_stream import BATCH_TEXTS, AwaitingEmbedStream, BlockingEmbedStream
+from lodex.client.embedding import EmbedOptions
 from lodex.client.grpc_transport import AsyncGrpcTransport, GrpcTransport
 from lodex.client.ingest import BlockingIngest
 from lodex.client.ingest_state import BATCH_DOCUMENTS, IngestOptions
 from lodex.client.operation import AsyncOperation, Operation, Started
 from lodex.client.plan import Plan, StreamPlan
-from lodex.client.results import IngestResult
+from lodex.client.results import EmbeddedBatch, IngestResult
 from lodex.client.transport import AsyncTransport, Transport
-from lodex.types import Document
+from lodex.types import Document, TextKind
 
 if TYPE_CHECKING:
     import grpc
@@ -250,6 +252,23 @@ class Client:
         """Add documents in the place of those with their doc_ids, if any; otherwise as `ingest`."""
         return self.ingest(store, documents, replace=True, **options)
 
+    def embed_stream(
+        self,
+        texts: Iterable[str],
+        kind: TextKind | Literal["query", "passage"],
+        *,
+        batch: int = BATCH_TEXTS,
+        timeout_s: float | None = None,
+        **options: Any,
+    ) -> Generator[EmbeddedBatch, None, None]:
+        """Vectors of texts of any number, which are read as they are sent, at most `batch` of them together.
+
+        Batches come in the order of the texts; a text that fails fails alone. `options` are those of `embed`. What
+        others ask for goes first. Without `timeout_s` it takes as long as it takes; closing the generator ends it.
+        """
+        stream = BlockingEmbedStream(EmbedOptions.make(kind, **options), texts, batch)
+        return stream.run(self.transport, timeout_s)
+
     info = _blocking(description.info)
     stores = _blocking(description.stores)
     store = _blocking(description.store)
@@ -422,6 +441,23 @@ class AsyncClient:
     ) -> IngestResult:
         """Add documents in the place of those with their doc_ids, if any; otherwise as `ingest`."""
         return await self.ingest(store, documents, replace=True, **options)
+
+    def embed_stream(
+        self,
+        texts: Iterable[str] | AsyncIterable[str],
+        kind: TextKind | Literal["query", "passage"],
+        *,
+        batch: int = BATCH_TEXTS,
+        timeout_s: float | None = None,
+        **options: Any,
+    ) -> AsyncGenerator[EmbeddedBatch, None]:
+        """Vectors of texts of any number, which are read as they are sent, at most `batch` of them together.
+
+        Batches come in the order of the texts; a text that fails fails alone. `options` are those of `embed`. What
+        others ask for goes first. Without `timeout_s` it takes as long as it takes; closing the generator ends it.
+        """
+        stream = AwaitingEmbedStream(EmbedOptions.make(kind, **options), texts, batch)
+        return stream.run(self.transport, timeout_s)
 
     info = _awaiting(description.info)
     stores = _awaiting(description.stores)

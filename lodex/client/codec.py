@@ -77,11 +77,14 @@ def tensor(array: npt.NDArray[Any]) -> common_pb2.Tensor:
 
 
 def array(message: common_pb2.Tensor) -> npt.NDArray[Any]:
-    """A message as an array of its own, native and writable."""
-    dtype = _DTYPES.get(message.data_type)
+    """A message as an array of its own, native and writable; bits as uint8, eight of the last dimension in each."""
+    is_bits = message.data_type == common_pb2.DATA_TYPE_BITS
+    dtype = np.dtype("u1") if is_bits else _DTYPES.get(message.data_type)
     if dtype is None:
         raise InternalError(f"the server sent a tensor of type {message.data_type}, which this client cannot read")
     shape = tuple(message.shape)
+    if is_bits and shape and shape[-1] > 0:
+        shape = (*shape[:-1], -(-shape[-1] // 8))
     if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != len(message.data):
         raise InternalError(f"the server sent {len(message.data)} bytes for a tensor {shape} of {dtype}")
     return np.frombuffer(message.data, dtype=dtype).reshape(shape).astype(dtype.newbyteorder("="))
@@ -101,13 +104,18 @@ def lone_text(texts: str | Sequence[str], field: str) -> Sequence[str]:
     """A batch of texts: a single one is a batch of one. `field` names it in errors."""
     batch = [texts] if isinstance(texts, str) else texts
     for i, text in enumerate(batch):
-        if not isinstance(text, str):
-            raise InvalidArgumentError(f"{field}[{i}] is {type(text).__name__}, expected text", f"{field}[{i}]")
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise InvalidArgumentError(f"{field}[{i}] is no Unicode text: {error}", f"{field}[{i}]") from error
+        require_text(text, f"{field}[{i}]")
     return batch
+
+
+def require_text(text: str, field: str) -> None:
+    """InvalidArgumentError, naming the field, for what is no Unicode text."""
+    if not isinstance(text, str):
+        raise InvalidArgumentError(f"{field} is {type(text).__name__}, expected text", field)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidArgumentError(f"{field} is no Unicode text: {error}", field) from error
 
 
 def lone_query(queries: NgramQuery | Sequence[NgramQuery]) -> Sequence[NgramQuery]:

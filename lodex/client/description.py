@@ -66,6 +66,8 @@ def _model(message: admin_pb2.Model) -> ModelInfo:
         dimension=message.dimension if message.HasField("dimension") else None,
         normalized=message.normalized,
         default=message.default,
+        dimensions=tuple(message.dimensions),
+        takes_instruction=message.takes_instruction,
     )
 
 

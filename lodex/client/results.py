@@ -1,12 +1,13 @@
-"""What writing returns: values, as everywhere in the client."""
+"""What writing and streams return: values, as everywhere in the client."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from lodex.errors import LodexError
-from lodex.types import IndexInfo
+from lodex.types import Embeddings, IndexInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +127,15 @@ class ImportResult:
     rejected: int
     text_bytes: int
     examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedBatch:
+    """The vectors of some of the texts of a stream, from the one at `begin` on, counted from 0.
+
+    `errors` are those of texts that have none, by their place in the stream; their rows are zero.
+    """
+
+    begin: int
+    embeddings: Embeddings
+    errors: Mapping[int, LodexError]

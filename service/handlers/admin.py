@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from lodex import __version__
 from lodex.config import Limits
 from lodex.index.manifest import FORMAT_VERSION
@@ -11,8 +13,10 @@ from lodex.service.language_models import LanguageModels
 from lodex.service.models import Models
 from lodex.service.rerankers import Rerankers
 from lodex.service.server_state import ServerState
+from lodex.service.text_embedding import takes_instruction
+from lodex.service.vector_types import VECTOR_TYPES
 from lodex.service.writing import WriteAccess
-from lodex.v1 import admin_pb2
+from lodex.v1 import admin_pb2, common_pb2
 
 
 class AdminHandler:
@@ -68,7 +72,24 @@ class AdminHandler:
             model.dimension = info.dimension
             model.normalized = info.normalized
             model.loaded = True
+            self._describe_queue(name, model)
         return model
+
+    def _describe_queue(self, name: str, model: admin_pb2.Model) -> None:
+        """What an embedder can do for requests, and what it has done."""
+        embedder = self._models.embedder(name)
+        convention = embedder.encoder.convention
+        model.dimensions.extend(sorted(convention.matryoshka))
+        model.takes_instruction = takes_instruction(convention)
+        model.max_batch_tokens = embedder.encoder.max_batch_tokens
+        is_half = embedder.encoder.precision == "bfloat16"
+        model.data_type = common_pb2.DATA_TYPE_BFLOAT16 if is_half else common_pb2.DATA_TYPE_FLOAT32
+        has_ranges = embedder.int8_ranges is not None
+        model.vector_types.extend(t for t in VECTOR_TYPES if t != common_pb2.DATA_TYPE_INT8 or has_ranges)
+        statistics = asdict(embedder.queue.statistics)
+        busy_ns = statistics.pop("busy_ns")
+        model.queue.CopyFrom(admin_pb2.ModelQueue(**statistics))
+        model.queue.busy.FromNanoseconds(busy_ns)
 
     def _language_model(self, name: str) -> admin_pb2.Model:
         model = admin_pb2.Model(

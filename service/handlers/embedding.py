@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
+from collections.abc import AsyncGenerator
 
 from lodex.config import Limits
-from lodex.errors import InvalidArgumentError, UnimplementedError
+from lodex.errors import InvalidArgumentError, LodexError, UnimplementedError
 from lodex.index.tokenizer import TokenIds, Tokenizer
-from lodex.service import messages
-from lodex.service.batch import Batch
-from lodex.service.call import Call, looks_up
+from lodex.service.batch import ENDS_THE_REQUEST, Batch
+from lodex.service.call import Call, Requests, looks_up, tell_cost
 from lodex.service.catalog import Catalog
 from lodex.service.checks import at_most, require_built, short_text
+from lodex.service.embed_queue import Priority
 from lodex.service.models import Models
+from lodex.service.status import to_status
+from lodex.service.text_embedding import VectorForm, check_form, embed_texts
 from lodex.service.token_streams import open_tokenizer, stream_below
-from lodex.types import EncoderInfo, TextKind
+from lodex.service.vector_types import check_data_type, pack
+from lodex.types import TextKind
 from lodex.v1 import common_pb2, embedding_pb2
 
 _EMBED = frozenset({"model", "inputs", "kind", "instruction", "normalize", "dimensions", "data_type", "truncate"})
 _KINDS = {common_pb2.TEXT_KIND_QUERY: TextKind.QUERY, common_pb2.TEXT_KIND_PASSAGE: TextKind.PASSAGE}
-_DTYPES: dict[common_pb2.DataType, npt.DTypeLike] = {
-    common_pb2.DATA_TYPE_UNSPECIFIED: np.float32,
-    common_pb2.DATA_TYPE_FLOAT32: np.float32,
-    common_pb2.DATA_TYPE_FLOAT16: np.float16,
-}
+# Of one stream: one is in the model, one waits, and others are tokenized or on their way back.
+_BATCHES_AT_ONCE = 4
 
 
 class EmbeddingHandler:
@@ -37,36 +36,55 @@ class EmbeddingHandler:
 
     async def embed(self, request: embedding_pb2.EmbedRequest, call: Call) -> embedding_pb2.EmbedResponse:
         """The vector of each text; a text that fails has a row of zeros."""
+        return await self._embed(request, call, Priority.INTERACTIVE)
+
+    async def embed_stream(
+        self, requests: Requests, call: Call
+    ) -> AsyncGenerator[embedding_pb2.EmbedStreamResponse, None]:
+        """The vectors of batch after batch, each as it is done; a batch that fails leaves the stream as it is."""
+
+        async def answer(message: embedding_pb2.EmbedStreamRequest, part: Call) -> embedding_pb2.EmbedStreamResponse:
+            reply = embedding_pb2.EmbedStreamResponse(batch_id=message.batch_id)
+            try:
+                reply.response.CopyFrom(await self._embed(message.request, part, Priority.BULK))
+                tell_cost(reply.response.info, part)
+            except ENDS_THE_REQUEST:
+                raise
+            except Exception as error:  # noqa: BLE001  # a defect in one batch leaves the others unharmed too
+                reply.error.CopyFrom(to_status(error))
+            return reply
+
+        async for reply in call.answer_each(requests, answer, _BATCHES_AT_ONCE):
+            yield reply
+
+    async def _embed(
+        self, request: embedding_pb2.EmbedRequest, call: Call, priority: Priority
+    ) -> embedding_pb2.EmbedResponse:
         require_built(request, _EMBED)
         at_most(request.inputs, self._limits.max_embed_inputs, "inputs", "texts")
-        kind = _KINDS.get(request.kind)
-        if kind is None:
-            raise InvalidArgumentError("kind is required: queries and passages may be embedded differently", "kind")
-        if request.data_type not in _DTYPES:
-            raise UnimplementedError("data_type: vectors are float32 or float16 in this release")
+        form = _form(request)
         model = self._models.resolve(request.model, "model")
-        info = (await call.run(self._models.load, model, model=model)).info
-        _check_form(request, info)
+        embedder = await self._models.open(model, call)
+        info = embedder.info
+        check_form(form, embedder.encoder.convention, info)
+        data_type = check_data_type(request.data_type, form.dimensions or info.dimension, embedder.int8_ranges, model)
         batch = Batch(request.inputs, "inputs", self._text)
-        embeddings = await self._models.embed(model, batch.values, kind, call)
-
-        truncated = embeddings.truncated
-        refused = truncated & (request.HasField("truncate") and not request.truncate)
-        vectors = np.zeros((len(batch), info.dimension), _DTYPES[request.data_type])
-        vectors[batch.positions] = np.where(refused[:, np.newaxis], 0, embeddings.vectors)
-        counts = embeddings.token_counts if len(embeddings.token_counts) else np.zeros(len(truncated), np.int64)
+        embedded = await embed_texts(embedder, batch.values, form, call, priority)
+        packed = await call.run(lambda: pack(batch.spread(embedded.vectors), data_type, embedder.int8_ranges))
 
         def write(i: int, result: embedding_pb2.EmbedResult) -> None:
-            if refused[i]:
-                field = f"inputs[{batch.positions[i]}]"
-                raise InvalidArgumentError(f"{field} is longer than the {info.max_tokens} tokens of {model!r}", field)
-            result.truncated = bool(truncated[i])
-            result.tokens = int(counts[i])
+            row = embedded.rows[i]
+            if isinstance(row, LodexError):
+                raise InvalidArgumentError(f"{(path := f'inputs[{batch.positions[i]}]')}: {row}", path) from row
+            result.truncated = row.truncated
+            result.tokens = len(row.ids)
 
-        reply = embedding_pb2.EmbedResponse(model=model, fingerprint=info.fingerprint, vectors=messages.tensor(vectors))
-        batch.fill(reply.results, range(len(truncated)), write)
+        reply = embedding_pb2.EmbedResponse(
+            model=model, fingerprint=info.fingerprint, vectors=packed.vectors, ranges=packed.ranges
+        )
+        batch.fill(reply.results, range(len(embedded.rows)), write)
         reply.info.usage.items = len(batch)
-        reply.info.usage.tokens = embeddings.tokens
+        reply.info.usage.tokens = embedded.tokens
         return reply
 
     def _text(self, item: common_pb2.TextOrTokens, path: str) -> str:
@@ -137,15 +155,14 @@ class EmbeddingHandler:
         return self._catalog.open(view, name, open_tokenizer), view.provenance(name)
 
 
-def _check_form(request: embedding_pb2.EmbedRequest, info: EncoderInfo) -> None:
-    """Refuse a form of vectors that the embedder cannot give."""
-    if request.HasField("instruction"):
-        raise InvalidArgumentError(f"embedder {info.name!r} takes no instruction", "instruction")
-    if request.HasField("dimensions") and request.dimensions != info.dimension:
-        raise InvalidArgumentError(
-            f"embedder {info.name!r} has vectors of {info.dimension} dimensions, and was not trained to be cut to "
-            f"{request.dimensions}",
-            "dimensions",
-        )
-    if request.HasField("normalize") and request.normalize != info.normalized:
-        raise UnimplementedError(f"vectors of {info.name!r} that are not normalised are not built yet")
+def _form(request: embedding_pb2.EmbedRequest) -> VectorForm:
+    kind = _KINDS.get(request.kind)
+    if kind is None:
+        raise InvalidArgumentError("kind is required: queries and passages may be embedded differently", "kind")
+    return VectorForm(
+        kind=kind,
+        instruction=request.instruction if request.HasField("instruction") else None,
+        normalize=request.normalize if request.HasField("normalize") else None,
+        dimensions=request.dimensions if request.HasField("dimensions") else None,
+        truncate=request.truncate or not request.HasField("truncate"),
+    )

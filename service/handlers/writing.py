@@ -12,11 +12,10 @@ from lodex.index.deletion import Deleted, delete_chosen, delete_documents
 from lodex.index.predicates import matching_documents
 from lodex.index.snapshot import Snapshot
 from lodex.index.store import Store
-from lodex.service.call import Call, tell_cost
+from lodex.service.call import Call, Requests, tell_cost
 from lodex.service.checks import at_most
 from lodex.service.filters import read_filter
 from lodex.service.ingesting import Ingest, read_request_id
-from lodex.service.rpc import Requests
 from lodex.service.server_state import ServerState
 from lodex.service.status import to_status
 from lodex.service.writing import WriteAccess, written_version

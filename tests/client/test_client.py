@@ -16,13 +16,14 @@ from lodex.types import GeneratedTokens, StreamEvent
 from lodex.v1 import language_model_pb2, ngram_pb2
 
 METHODS = {
-    "info", "stores", "store", "indexes", "search", "get", "passages", "embed", "tokenize", "detokenize", "count",
+    "info", "stores", "store", "indexes", "search", "get", "passages", "embed", "embed_stream", "tokenize",
+    "detokenize", "count",
     "prob", "ntd", "infgram_prob", "infgram_ntd", "search_docs", "infgram_score", "longest_matches", "trace", "find",
     "locate", "score", "generate", "ask",
     "rerank", "rerank_stream", "documents", "ingest", "upsert", "delete", "create_store", "drop_store", "versions",
     "tag", "set_alias", "drop_index", "build_index", "compact", "purge", "gc", "verify", "import_files",
 }  # fmt: skip
-STREAMS = {"generate", "ask", "rerank_stream"}
+STREAMS = {"generate", "ask", "rerank_stream", "embed_stream"}
 NO_METHODS = {"run", "stream", "close"}
 
 

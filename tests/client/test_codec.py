@@ -43,6 +43,13 @@ def test_arrays_without_a_type_on_the_wire_are_refused(array: Any) -> None:
         codec.tensor(array)
 
 
+def test_bits_are_read_as_bytes() -> None:
+    """Eight of a row in each, the shape counting bits; a row of nine has two."""
+    message = common_pb2.Tensor(data_type=common_pb2.DATA_TYPE_BITS, shape=[2, 9], data=b"\xff\x80\x01\x00")
+    read = codec.array(message)
+    assert (read.dtype, read.tolist()) == (np.uint8, [[255, 128], [1, 0]])
+
+
 @pytest.mark.parametrize(
     ("data_type", "shape", "data"),
     [
@@ -50,7 +57,9 @@ def test_arrays_without_a_type_on_the_wire_are_refused(array: Any) -> None:
         (common_pb2.DATA_TYPE_FLOAT32, [3], bytes(8)),
         (common_pb2.DATA_TYPE_FLOAT32, [-2], bytes(8)),
         (common_pb2.DATA_TYPE_UNSPECIFIED, [2], bytes(8)),
-        (common_pb2.DATA_TYPE_BITS, [2], bytes(1)),
+        (common_pb2.DATA_TYPE_BITS, [9], bytes(1)),
+        (common_pb2.DATA_TYPE_BITS, [-8, 2], bytes(1)),
+        (common_pb2.DATA_TYPE_BITS, [1, -8], bytes(1)),
         (1000, [2], bytes(8)),
     ],
 )

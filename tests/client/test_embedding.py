@@ -47,6 +47,30 @@ def test_a_text_without_a_vector_is_an_error(server: Any, ask: Ask) -> None:
         ask("embed", ["a", ""], TextKind.PASSAGE)
 
 
+def test_forms_of_vectors_are_asked_for_and_read(server: Any, ask: Ask) -> None:
+    """What the model prescribes is left open; bits come as bytes, int8 with what it stands for."""
+    bits = common_pb2.Tensor(data_type=common_pb2.DATA_TYPE_BITS, shape=[1, 9], data=b"\xff\x80")
+    server.on("EmbeddingService.Embed", embedding_pb2.EmbedResponse(results=[{}], vectors=bits))
+    assert ask("embed", "a", "query", data_type="bits").vectors.tolist() == [[255, 128]]
+    ranges = np.array([[-1, -2], [0.5, 0.25]], np.float32)
+    int8 = codec.tensor(np.array([[1, -128]], np.int8))
+    reply = embedding_pb2.EmbedResponse(results=[{}], vectors=int8, ranges=codec.tensor(ranges))
+    server.on("EmbeddingService.Embed", reply)
+    options = {"instruction": "Find", "dimensions": 2, "normalize": False, "data_type": "int8"}
+    embeddings = ask("embed", "a", "query", **options)
+    assert embeddings.vectors.tolist() == [[1, -128]]
+    assert np.array_equal(embeddings.ranges, ranges)
+    first, second = server.requests
+    assert not any(first.HasField(name) for name in ("instruction", "dimensions", "normalize"))
+    assert (second.instruction, second.dimensions, second.normalize) == ("Find", 2, False)
+    assert (first.data_type, second.data_type) == (common_pb2.DATA_TYPE_BITS, common_pb2.DATA_TYPE_INT8)
+    with pytest.raises(InvalidArgumentError, match="expected float32, float16, int8, bits"):
+        ask("embed", "a", "query", data_type="float8")
+    with pytest.raises(InvalidArgumentError) as caught:
+        ask("embed", "a", "query", dimensions="many")
+    assert caught.value.field == "dimensions"
+
+
 def test_the_kind_of_text_must_be_said(ask: Ask) -> None:
     """Queries and passages are embedded differently, so nothing else is taken."""
     with pytest.raises(InvalidArgumentError, match="expected 'query' or 'passage'"):

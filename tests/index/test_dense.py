@@ -170,9 +170,9 @@ def test_blocks_of_passages_change_nothing(tmp_path: Path, monkeypatch: pytest.M
     """Embedding a few passages or bytes at a time writes the same vectors."""
     batch = documents(f"text {i}" for i in range(50))
     whole = build(tmp_path / "whole", [batch]).parts("dense")[0][1].receipt
-    monkeypatch.setattr("lodex.index.dense_build._BLOCK_PASSAGES", 7)
+    monkeypatch.setattr("lodex.index.dense_build.SHARD_ROWS", 7)
     assert build(tmp_path / "few", [batch]).parts("dense")[0][1].receipt.files == whole.files
-    monkeypatch.setattr("lodex.index.dense_build._BLOCK_BYTES", 3)
+    monkeypatch.setattr("lodex.index.dense_build.SHARD_BYTES", 3)
     assert build(tmp_path / "one", [batch]).parts("dense")[0][1].receipt.files == whole.files
 
 

@@ -88,13 +88,17 @@ def background() -> Iterator[Background]:
 def _serving(background: Background) -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
 
-    def serve(stores: dict[str, Path], **settings: Any) -> Server:
+    def serve(stores: dict[str, Path], embedders: Models | None = None, **settings: Any) -> Server:
         async def start() -> Server:
             chosen = ServeSettings(**{"port": 0, "drain_grace_s": 0, "maintain": False, **settings})
             catalog = Catalog({name: Store.open(path) for name, path in stores.items()})
             language_models = LanguageModels(chosen.language_models, chosen.language_model)
             policy = WritePolicy.of(chosen)
-            application = Application(catalog, Models(), chosen.limits, language_models, policy=policy)
+            models = embedders or Models(
+                max_queued_tokens=chosen.limits.max_queued_tokens, int8_ranges=chosen.int8_ranges
+            )
+            tei = chosen.tei_prompt if chosen.tei else None
+            application = Application(catalog, models, chosen.limits, language_models, policy=policy, tei_prompt=tei)
             server = Server(application, chosen)
             await server.start()
             servers.append(server)
@@ -110,7 +114,7 @@ def _serving(background: Background) -> Iterator[Callable[..., Server]]:
 
 @pytest.fixture
 def serve(background: Background) -> Iterator[Callable[..., Server]]:
-    """`serve({name: path}, **settings)` starts a server, on a free port, until the end of the test."""
+    """`serve({name: path}, embedders, **settings)` starts a server, on a free port, until the end of the test."""
     yield from _serving(background)
 
 

@@ -24,7 +24,7 @@ from lodex.index.ngrams import NgramIndex
 from lodex.service.embedded import OpenStore
 from lodex.service.indexing import build_suffix_index
 from lodex.types import Answers, Conjunction, Document, Rank, Timing
-from lodex.v1 import embedding_pb2
+from lodex.v1 import retrieval_pb2
 
 VECTORS = np.random.default_rng(1).normal(size=(2, 384)).astype(np.float32)
 NEAR = Conjunction((("the", "a"), ("cat",)), max_distance=2)
@@ -202,5 +202,5 @@ def test_a_defect_has_its_cause(embedded: OpenStore, monkeypatch: pytest.MonkeyP
 def test_what_is_not_built_says_so(embedded: OpenStore) -> None:
     """As a server does, streams included."""
     transport = embedded.client.transport
-    with pytest.raises(UnimplementedError, match="EmbedStream"):
-        list(transport.stream("EmbeddingService", "EmbedStream", embedding_pb2.EmbedStreamRequest(), None))
+    with pytest.raises(UnimplementedError, match="SearchStream"):
+        list(transport.stream("RetrievalService", "SearchStream", retrieval_pb2.SearchStreamRequest(), None))

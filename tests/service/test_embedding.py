@@ -6,7 +6,13 @@ import pytest
 from lodex.client import Client, codec
 from lodex.client.status import error_of
 from lodex.embed.registry import load_encoder
-from lodex.errors import InvalidArgumentError, LodexError, NotFoundError, UnimplementedError
+from lodex.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    LodexError,
+    NotFoundError,
+    UnimplementedError,
+)
 from lodex.index.tokenizer import Tokenizer
 from lodex.types import TextKind
 from lodex.v1 import common_pb2, embedding_pb2
@@ -74,7 +80,8 @@ def test_halves_are_rounded_vectors(client: Client) -> None:
         ({"instruction": "Represent this"}, InvalidArgumentError, "instruction"),
         ({"dimensions": 64}, InvalidArgumentError, "dimensions"),
         ({"normalize": False}, UnimplementedError, None),
-        ({"data_type": common_pb2.DATA_TYPE_BITS}, UnimplementedError, None),
+        ({"data_type": common_pb2.DATA_TYPE_INT8}, FailedPreconditionError, None),
+        ({"data_type": common_pb2.DATA_TYPE_FLOAT64}, UnimplementedError, None),
     ],
 )
 def test_forms_the_embedder_cannot_give_are_refused(

@@ -110,6 +110,16 @@ def test_a_tokenizer_is_never_guessed(tmp_path: Path, byte_tokenizer: Path) -> N
     assert all(status.is_complete for status in index_status(empty.snapshot()))
 
 
+def test_an_embedder_that_is_loaded_is_not_loaded_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An index is built with that of the models which are handed in, and so is what it lacks later."""
+    models = Models()
+    models.load("minilm")
+    monkeypatch.setattr("lodex.embed.registry.load_encoder", pytest.fail)
+    build_dense_index(store, models=models)
+    store.add([Document("c", "blue fish")])
+    assert "dense" in update_indexes(store, models=models)
+
+
 def test_updating_needs_the_very_embedder(store: Store, tmp_path: Path) -> None:
     """An embedder that is not known by name is asked for, not replaced by the default."""
     build_dense_index(store)

@@ -10,20 +10,19 @@ from lodex.errors import CancelledError, InvalidArgumentError, NotFoundError
 from lodex.service.call import Call
 from lodex.service.embedded import run_inline
 from lodex.service.models import Models
-from lodex.types import TextKind
 
 
 class FleetingCall(Call):
-    """A call whose caller leaves when it is asked for the third time."""
+    """A call whose caller leaves when it is asked for the fifth time."""
 
     def __init__(self) -> None:
         super().__init__()
         self.checks = 0
 
     def check(self) -> None:
-        """Count, and go on until the third time."""
+        """Count, and go on until the fifth time."""
         self.checks += 1
-        if self.checks == 3:
+        if self.checks == 5:
             self.give_up()
         super().check()
 
@@ -57,10 +56,12 @@ def test_a_model_is_loaded_when_it_is_needed(models: Models) -> None:
 def test_embedding_stops_when_nobody_waits(models: Models) -> None:
     """Between two batches of texts, not at the end of all."""
     call = FleetingCall()
-    texts = ["word " * length for length in range(1, 20)]
+    texts = ["word " * 250] * 40
+    embedder = models.embedder("minilm")
     with pytest.raises(CancelledError):
-        run_inline(models.embed("minilm", texts, TextKind.QUERY, call))
-    assert call.checks == 3
+        run_inline(models.embed_queries(embedder.info, texts, call))
+    assert call.checks == 5
+    assert embedder.queue.statistics.texts < 40
 
 
 @pytest.mark.slow

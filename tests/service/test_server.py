@@ -38,7 +38,7 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 METHODS = [(service.name, method) for service in SERVICES.values() for method in service.methods]
 BUILT = {
-    "EmbeddingService": {"Embed", "Tokenize", "Detokenize"},
+    "EmbeddingService": {"Embed", "EmbedStream", "Tokenize", "Detokenize"},
     "RetrievalService": {"Search", "FetchDocuments", "FetchPassages"},
     "NgramService": {method.name for method in SERVICES["NgramService"].methods},
     "LanguageModelService": {"Score", "Generate", "Ask"},

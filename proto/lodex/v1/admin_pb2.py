@@ -27,37 +27,39 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from lodex.v1 import common_pb2 as lodex_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14lodex/v1/admin.proto\x12\x08lodex.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15lodex/v1/common.proto\"\x16\n\x14GetServerInfoRequest\"\x84\x02\n\x15GetServerInfoResponse\x12\x0f\n\x07release\x18\x01 \x01(\t\x12\x16\n\x0e\x66ormat_version\x18\x02 \x01(\x05\x12\x1a\n\x12min_format_version\x18\x03 \x01(\x05\x12 \n\x06limits\x18\x04 \x01(\x0b\x32\x10.lodex.v1.Limits\x12\x1f\n\x06models\x18\x05 \x03(\x0b\x32\x0f.lodex.v1.Model\x12\x0e\n\x06stores\x18\x06 \x03(\t\x12.\n\nstart_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tread_only\x18\x08 \x01(\x08\x12\x10\n\x08\x64raining\x18\t \x01(\x08\"\xfe\x03\n\x06Limits\x12\x19\n\x11max_message_bytes\x18\x01 \x01(\x03\x12\x17\n\x0fmax_batch_items\x18\x02 \x01(\x05\x12\x18\n\x10max_batch_tokens\x18\x03 \x01(\x03\x12\x18\n\x10max_embed_inputs\x18\x04 \x01(\x05\x12\r\n\x05max_k\x18\x05 \x01(\x05\x12\x18\n\x10max_ngram_tokens\x18\x06 \x01(\x05\x12\x11\n\tmax_top_k\x18\x07 \x01(\x05\x12\x15\n\rmax_page_size\x18\x08 \x01(\x05\x12\x1a\n\x12max_context_tokens\x18\t \x01(\x05\x12\x16\n\x0emax_text_bytes\x18\n \x01(\x03\x12\x1a\n\x12max_document_bytes\x18\x0b \x01(\x03\x12\x1c\n\x14max_ingest_documents\x18\x0c \x01(\x05\x12\x1c\n\x14max_generate_prompts\x18\r \x01(\x05\x12\x1c\n\x14max_generated_tokens\x18\x0e \x01(\x05\x12\x1a\n\x12max_rerank_queries\x18\x0f \x01(\x05\x12\x1d\n\x15max_rerank_candidates\x18\x10 \x01(\x05\x12\x1f\n\x17max_concurrent_requests\x18\x11 \x01(\x05\x12\x33\n\x10\x64\x65\x66\x61ult_deadline\x18\x12 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xf7\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12!\n\x04role\x18\x02 \x01(\x0e\x32\x13.lodex.v1.ModelRole\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\x12\x12\n\nmax_tokens\x18\x04 \x01(\x05\x12\x16\n\tdimension\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\nnormalized\x18\x06 \x01(\x08\x12\x0f\n\x07\x64\x65\x66\x61ult\x18\x07 \x01(\x08\x12\x12\n\ndimensions\x18\x08 \x03(\x05\x12%\n\tdata_type\x18\t \x01(\x0e\x32\x12.lodex.v1.DataType\x12\x0e\n\x06loaded\x18\n \x01(\x08\x42\x0c\n\n_dimension\"%\n\x13ReloadStoresRequest\x12\x0e\n\x06stores\x18\x01 \x03(\t\"<\n\x14ReloadStoresResponse\x12$\n\x06stores\x18\x01 \x03(\x0b\x32\x14.lodex.v1.Provenance\"G\n\x12SetLogLevelRequest\x12!\n\x05level\x18\x01 \x01(\x0e\x32\x12.lodex.v1.LogLevel\x12\x0e\n\x06logger\x18\x02 \x01(\t\"8\n\x13SetLogLevelResponse\x12!\n\x05level\x18\x01 \x01(\x0e\x32\x12.lodex.v1.LogLevel\"8\n\x0c\x44rainRequest\x12(\n\x05grace\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"!\n\rDrainResponse\x12\x10\n\x08requests\x18\x01 \x01(\x05*\x98\x01\n\tModelRole\x12\x1a\n\x16MODEL_ROLE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_ROLE_EMBEDDER\x10\x01\x12\x1e\n\x1aMODEL_ROLE_SPARSE_EMBEDDER\x10\x02\x12\x1d\n\x19MODEL_ROLE_LANGUAGE_MODEL\x10\x03\x12\x17\n\x13MODEL_ROLE_RERANKER\x10\x04*z\n\x08LogLevel\x12\x19\n\x15LOG_LEVEL_UNSPECIFIED\x10\x00\x12\x13\n\x0fLOG_LEVEL_DEBUG\x10\x01\x12\x12\n\x0eLOG_LEVEL_INFO\x10\x02\x12\x15\n\x11LOG_LEVEL_WARNING\x10\x03\x12\x13\n\x0fLOG_LEVEL_ERROR\x10\x04\x32\xb5\x02\n\x0c\x41\x64minService\x12P\n\rGetServerInfo\x12\x1e.lodex.v1.GetServerInfoRequest\x1a\x1f.lodex.v1.GetServerInfoResponse\x12M\n\x0cReloadStores\x12\x1d.lodex.v1.ReloadStoresRequest\x1a\x1e.lodex.v1.ReloadStoresResponse\x12J\n\x0bSetLogLevel\x12\x1c.lodex.v1.SetLogLevelRequest\x1a\x1d.lodex.v1.SetLogLevelResponse\x12\x38\n\x05\x44rain\x12\x16.lodex.v1.DrainRequest\x1a\x17.lodex.v1.DrainResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14lodex/v1/admin.proto\x12\x08lodex.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15lodex/v1/common.proto\"\x16\n\x14GetServerInfoRequest\"\x84\x02\n\x15GetServerInfoResponse\x12\x0f\n\x07release\x18\x01 \x01(\t\x12\x16\n\x0e\x66ormat_version\x18\x02 \x01(\x05\x12\x1a\n\x12min_format_version\x18\x03 \x01(\x05\x12 \n\x06limits\x18\x04 \x01(\x0b\x32\x10.lodex.v1.Limits\x12\x1f\n\x06models\x18\x05 \x03(\x0b\x32\x0f.lodex.v1.Model\x12\x0e\n\x06stores\x18\x06 \x03(\t\x12.\n\nstart_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tread_only\x18\x08 \x01(\x08\x12\x10\n\x08\x64raining\x18\t \x01(\x08\"\x99\x04\n\x06Limits\x12\x19\n\x11max_message_bytes\x18\x01 \x01(\x03\x12\x17\n\x0fmax_batch_items\x18\x02 \x01(\x05\x12\x18\n\x10max_batch_tokens\x18\x03 \x01(\x03\x12\x18\n\x10max_embed_inputs\x18\x04 \x01(\x05\x12\r\n\x05max_k\x18\x05 \x01(\x05\x12\x18\n\x10max_ngram_tokens\x18\x06 \x01(\x05\x12\x11\n\tmax_top_k\x18\x07 \x01(\x05\x12\x15\n\rmax_page_size\x18\x08 \x01(\x05\x12\x1a\n\x12max_context_tokens\x18\t \x01(\x05\x12\x16\n\x0emax_text_bytes\x18\n \x01(\x03\x12\x1a\n\x12max_document_bytes\x18\x0b \x01(\x03\x12\x1c\n\x14max_ingest_documents\x18\x0c \x01(\x05\x12\x1c\n\x14max_generate_prompts\x18\r \x01(\x05\x12\x1c\n\x14max_generated_tokens\x18\x0e \x01(\x05\x12\x1a\n\x12max_rerank_queries\x18\x0f \x01(\x05\x12\x1d\n\x15max_rerank_candidates\x18\x10 \x01(\x05\x12\x1f\n\x17max_concurrent_requests\x18\x11 \x01(\x05\x12\x33\n\x10\x64\x65\x66\x61ult_deadline\x18\x12 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11max_queued_tokens\x18\x13 \x01(\x03\"\xfb\x02\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12!\n\x04role\x18\x02 \x01(\x0e\x32\x13.lodex.v1.ModelRole\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\x12\x12\n\nmax_tokens\x18\x04 \x01(\x05\x12\x16\n\tdimension\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\nnormalized\x18\x06 \x01(\x08\x12\x0f\n\x07\x64\x65\x66\x61ult\x18\x07 \x01(\x08\x12\x12\n\ndimensions\x18\x08 \x03(\x05\x12%\n\tdata_type\x18\t \x01(\x0e\x32\x12.lodex.v1.DataType\x12\x0e\n\x06loaded\x18\n \x01(\x08\x12\x19\n\x11takes_instruction\x18\x0b \x01(\x08\x12\x18\n\x10max_batch_tokens\x18\x0c \x01(\x05\x12(\n\x0cvector_types\x18\r \x03(\x0e\x32\x12.lodex.v1.DataType\x12#\n\x05queue\x18\x0e \x01(\x0b\x32\x14.lodex.v1.ModelQueueB\x0c\n\n_dimension\"\xc5\x01\n\nModelQueue\x12\x15\n\rwaiting_texts\x18\x01 \x01(\x03\x12\x16\n\x0ewaiting_tokens\x18\x02 \x01(\x03\x12\x0f\n\x07\x62\x61tches\x18\x03 \x01(\x03\x12\r\n\x05texts\x18\x04 \x01(\x03\x12\x0e\n\x06tokens\x18\x05 \x01(\x03\x12\x15\n\rdropped_texts\x18\x06 \x01(\x03\x12\x18\n\x10refused_requests\x18\x07 \x01(\x03\x12\'\n\x04\x62usy\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\"%\n\x13ReloadStoresRequest\x12\x0e\n\x06stores\x18\x01 \x03(\t\"<\n\x14ReloadStoresResponse\x12$\n\x06stores\x18\x01 \x03(\x0b\x32\x14.lodex.v1.Provenance\"G\n\x12SetLogLevelRequest\x12!\n\x05level\x18\x01 \x01(\x0e\x32\x12.lodex.v1.LogLevel\x12\x0e\n\x06logger\x18\x02 \x01(\t\"8\n\x13SetLogLevelResponse\x12!\n\x05level\x18\x01 \x01(\x0e\x32\x12.lodex.v1.LogLevel\"8\n\x0c\x44rainRequest\x12(\n\x05grace\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"!\n\rDrainResponse\x12\x10\n\x08requests\x18\x01 \x01(\x05*\x98\x01\n\tModelRole\x12\x1a\n\x16MODEL_ROLE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_ROLE_EMBEDDER\x10\x01\x12\x1e\n\x1aMODEL_ROLE_SPARSE_EMBEDDER\x10\x02\x12\x1d\n\x19MODEL_ROLE_LANGUAGE_MODEL\x10\x03\x12\x17\n\x13MODEL_ROLE_RERANKER\x10\x04*z\n\x08LogLevel\x12\x19\n\x15LOG_LEVEL_UNSPECIFIED\x10\x00\x12\x13\n\x0fLOG_LEVEL_DEBUG\x10\x01\x12\x12\n\x0eLOG_LEVEL_INFO\x10\x02\x12\x15\n\x11LOG_LEVEL_WARNING\x10\x03\x12\x13\n\x0fLOG_LEVEL_ERROR\x10\x04\x32\xb5\x02\n\x0c\x41\x64minService\x12P\n\rGetServerInfo\x12\x1e.lodex.v1.GetServerInfoRequest\x1a\x1f.lodex.v1.GetServerInfoResponse\x12M\n\x0cReloadStores\x12\x1d.lodex.v1.ReloadStoresRequest\x1a\x1e.lodex.v1.ReloadStoresResponse\x12J\n\x0bSetLogLevel\x12\x1c.lodex.v1.SetLogLevelRequest\x1a\x1d.lodex.v1.SetLogLevelResponse\x12\x38\n\x05\x44rain\x12\x16.lodex.v1.DrainRequest\x1a\x17.lodex.v1.DrainResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'lodex.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODELROLE']._serialized_start=1498
-  _globals['_MODELROLE']._serialized_end=1650
-  _globals['_LOGLEVEL']._serialized_start=1652
-  _globals['_LOGLEVEL']._serialized_end=1774
+  _globals['_MODELROLE']._serialized_start=1857
+  _globals['_MODELROLE']._serialized_end=2009
+  _globals['_LOGLEVEL']._serialized_start=2011
+  _globals['_LOGLEVEL']._serialized_end=2133
   _globals['_GETSERVERINFOREQUEST']._serialized_start=122
   _globals['_GETSERVERINFOREQUEST']._serialized_end=144
   _globals['_GETSERVERINFORESPONSE']._serialized_start=147
   _globals['_GETSERVERINFORESPONSE']._serialized_end=407
   _globals['_LIMITS']._serialized_start=410
-  _globals['_LIMITS']._serialized_end=920
-  _globals['_MODEL']._serialized_start=923
-  _globals['_MODEL']._serialized_end=1170
-  _globals['_RELOADSTORESREQUEST']._serialized_start=1172
-  _globals['_RELOADSTORESREQUEST']._serialized_end=1209
-  _globals['_RELOADSTORESRESPONSE']._serialized_start=1211
-  _globals['_RELOADSTORESRESPONSE']._serialized_end=1271
-  _globals['_SETLOGLEVELREQUEST']._serialized_start=1273
-  _globals['_SETLOGLEVELREQUEST']._serialized_end=1344
-  _globals['_SETLOGLEVELRESPONSE']._serialized_start=1346
-  _globals['_SETLOGLEVELRESPONSE']._serialized_end=1402
-  _globals['_DRAINREQUEST']._serialized_start=1404
-  _globals['_DRAINREQUEST']._serialized_end=1460
-  _globals['_DRAINRESPONSE']._serialized_start=1462
-  _globals['_DRAINRESPONSE']._serialized_end=1495
-  _globals['_ADMINSERVICE']._serialized_start=1777
-  _globals['_ADMINSERVICE']._serialized_end=2086
+  _globals['_LIMITS']._serialized_end=947
+  _globals['_MODEL']._serialized_start=950
+  _globals['_MODEL']._serialized_end=1329
+  _globals['_MODELQUEUE']._serialized_start=1332
+  _globals['_MODELQUEUE']._serialized_end=1529
+  _globals['_RELOADSTORESREQUEST']._serialized_start=1531
+  _globals['_RELOADSTORESREQUEST']._serialized_end=1568
+  _globals['_RELOADSTORESRESPONSE']._serialized_start=1570
+  _globals['_RELOADSTORESRESPONSE']._serialized_end=1630
+  _globals['_SETLOGLEVELREQUEST']._serialized_start=1632
+  _globals['_SETLOGLEVELREQUEST']._serialized_end=1703
+  _globals['_SETLOGLEVELRESPONSE']._serialized_start=1705
+  _globals['_SETLOGLEVELRESPONSE']._serialized_end=1761
+  _globals['_DRAINREQUEST']._serialized_start=1763
+  _globals['_DRAINREQUEST']._serialized_end=1819
+  _globals['_DRAINRESPONSE']._serialized_start=1821
+  _globals['_DRAINRESPONSE']._serialized_end=1854
+  _globals['_ADMINSERVICE']._serialized_start=2136
+  _globals['_ADMINSERVICE']._serialized_end=2445
 # @@protoc_insertion_point(module_scope)

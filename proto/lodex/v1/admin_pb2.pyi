@@ -65,7 +65,7 @@ class GetServerInfoResponse(_message.Message):
     def __init__(self, release: _Optional[str] = ..., format_version: _Optional[int] = ..., min_format_version: _Optional[int] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., stores: _Optional[_Iterable[str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., read_only: _Optional[bool] = ..., draining: _Optional[bool] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("max_message_bytes", "max_batch_items", "max_batch_tokens", "max_embed_inputs", "max_k", "max_ngram_tokens", "max_top_k", "max_page_size", "max_context_tokens", "max_text_bytes", "max_document_bytes", "max_ingest_documents", "max_generate_prompts", "max_generated_tokens", "max_rerank_queries", "max_rerank_candidates", "max_concurrent_requests", "default_deadline")
+    __slots__ = ("max_message_bytes", "max_batch_items", "max_batch_tokens", "max_embed_inputs", "max_k", "max_ngram_tokens", "max_top_k", "max_page_size", "max_context_tokens", "max_text_bytes", "max_document_bytes", "max_ingest_documents", "max_generate_prompts", "max_generated_tokens", "max_rerank_queries", "max_rerank_candidates", "max_concurrent_requests", "default_deadline", "max_queued_tokens")
     MAX_MESSAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_BATCH_ITEMS_FIELD_NUMBER: _ClassVar[int]
     MAX_BATCH_TOKENS_FIELD_NUMBER: _ClassVar[int]
@@ -84,6 +84,7 @@ class Limits(_message.Message):
     MAX_RERANK_CANDIDATES_FIELD_NUMBER: _ClassVar[int]
     MAX_CONCURRENT_REQUESTS_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_DEADLINE_FIELD_NUMBER: _ClassVar[int]
+    MAX_QUEUED_TOKENS_FIELD_NUMBER: _ClassVar[int]
     max_message_bytes: int
     max_batch_items: int
     max_batch_tokens: int
@@ -102,10 +103,11 @@ class Limits(_message.Message):
     max_rerank_candidates: int
     max_concurrent_requests: int
     default_deadline: _duration_pb2.Duration
-    def __init__(self, max_message_bytes: _Optional[int] = ..., max_batch_items: _Optional[int] = ..., max_batch_tokens: _Optional[int] = ..., max_embed_inputs: _Optional[int] = ..., max_k: _Optional[int] = ..., max_ngram_tokens: _Optional[int] = ..., max_top_k: _Optional[int] = ..., max_page_size: _Optional[int] = ..., max_context_tokens: _Optional[int] = ..., max_text_bytes: _Optional[int] = ..., max_document_bytes: _Optional[int] = ..., max_ingest_documents: _Optional[int] = ..., max_generate_prompts: _Optional[int] = ..., max_generated_tokens: _Optional[int] = ..., max_rerank_queries: _Optional[int] = ..., max_rerank_candidates: _Optional[int] = ..., max_concurrent_requests: _Optional[int] = ..., default_deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    max_queued_tokens: int
+    def __init__(self, max_message_bytes: _Optional[int] = ..., max_batch_items: _Optional[int] = ..., max_batch_tokens: _Optional[int] = ..., max_embed_inputs: _Optional[int] = ..., max_k: _Optional[int] = ..., max_ngram_tokens: _Optional[int] = ..., max_top_k: _Optional[int] = ..., max_page_size: _Optional[int] = ..., max_context_tokens: _Optional[int] = ..., max_text_bytes: _Optional[int] = ..., max_document_bytes: _Optional[int] = ..., max_ingest_documents: _Optional[int] = ..., max_generate_prompts: _Optional[int] = ..., max_generated_tokens: _Optional[int] = ..., max_rerank_queries: _Optional[int] = ..., max_rerank_candidates: _Optional[int] = ..., max_concurrent_requests: _Optional[int] = ..., default_deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_queued_tokens: _Optional[int] = ...) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("name", "role", "fingerprint", "max_tokens", "dimension", "normalized", "default", "dimensions", "data_type", "loaded")
+    __slots__ = ("name", "role", "fingerprint", "max_tokens", "dimension", "normalized", "default", "dimensions", "data_type", "loaded", "takes_instruction", "max_batch_tokens", "vector_types", "queue")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
@@ -116,6 +118,10 @@ class Model(_message.Message):
     DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
     DATA_TYPE_FIELD_NUMBER: _ClassVar[int]
     LOADED_FIELD_NUMBER: _ClassVar[int]
+    TAKES_INSTRUCTION_FIELD_NUMBER: _ClassVar[int]
+    MAX_BATCH_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    VECTOR_TYPES_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
     name: str
     role: ModelRole
     fingerprint: str
@@ -126,7 +132,31 @@ class Model(_message.Message):
     dimensions: _containers.RepeatedScalarFieldContainer[int]
     data_type: _common_pb2.DataType
     loaded: bool
-    def __init__(self, name: _Optional[str] = ..., role: _Optional[_Union[ModelRole, str]] = ..., fingerprint: _Optional[str] = ..., max_tokens: _Optional[int] = ..., dimension: _Optional[int] = ..., normalized: _Optional[bool] = ..., default: _Optional[bool] = ..., dimensions: _Optional[_Iterable[int]] = ..., data_type: _Optional[_Union[_common_pb2.DataType, str]] = ..., loaded: _Optional[bool] = ...) -> None: ...
+    takes_instruction: bool
+    max_batch_tokens: int
+    vector_types: _containers.RepeatedScalarFieldContainer[_common_pb2.DataType]
+    queue: ModelQueue
+    def __init__(self, name: _Optional[str] = ..., role: _Optional[_Union[ModelRole, str]] = ..., fingerprint: _Optional[str] = ..., max_tokens: _Optional[int] = ..., dimension: _Optional[int] = ..., normalized: _Optional[bool] = ..., default: _Optional[bool] = ..., dimensions: _Optional[_Iterable[int]] = ..., data_type: _Optional[_Union[_common_pb2.DataType, str]] = ..., loaded: _Optional[bool] = ..., takes_instruction: _Optional[bool] = ..., max_batch_tokens: _Optional[int] = ..., vector_types: _Optional[_Iterable[_Union[_common_pb2.DataType, str]]] = ..., queue: _Optional[_Union[ModelQueue, _Mapping]] = ...) -> None: ...
+
+class ModelQueue(_message.Message):
+    __slots__ = ("waiting_texts", "waiting_tokens", "batches", "texts", "tokens", "dropped_texts", "refused_requests", "busy")
+    WAITING_TEXTS_FIELD_NUMBER: _ClassVar[int]
+    WAITING_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    BATCHES_FIELD_NUMBER: _ClassVar[int]
+    TEXTS_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_TEXTS_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    BUSY_FIELD_NUMBER: _ClassVar[int]
+    waiting_texts: int
+    waiting_tokens: int
+    batches: int
+    texts: int
+    tokens: int
+    dropped_texts: int
+    refused_requests: int
+    busy: _duration_pb2.Duration
+    def __init__(self, waiting_texts: _Optional[int] = ..., waiting_tokens: _Optional[int] = ..., batches: _Optional[int] = ..., texts: _Optional[int] = ..., tokens: _Optional[int] = ..., dropped_texts: _Optional[int] = ..., refused_requests: _Optional[int] = ..., busy: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class ReloadStoresRequest(_message.Message):
     __slots__ = ("stores",)

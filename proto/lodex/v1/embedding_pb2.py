@@ -26,7 +26,7 @@ from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from lodex.v1 import common_pb2 as lodex_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18lodex/v1/embedding.proto\x12\x08lodex.v1\x1a\x17google/rpc/status.proto\x1a\x15lodex/v1/common.proto\"\xaa\x02\n\x0c\x45mbedRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12&\n\x06inputs\x18\x02 \x03(\x0b\x32\x16.lodex.v1.TextOrTokens\x12 \n\x04kind\x18\x03 \x01(\x0e\x32\x12.lodex.v1.TextKind\x12\x18\n\x0binstruction\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x16\n\tnormalize\x18\x05 \x01(\x08H\x01\x88\x01\x01\x12\x17\n\ndimensions\x18\x06 \x01(\x05H\x02\x88\x01\x01\x12%\n\tdata_type\x18\x07 \x01(\x0e\x32\x12.lodex.v1.DataType\x12\x15\n\x08truncate\x18\x08 \x01(\x08H\x03\x88\x01\x01\x42\x0e\n\x0c_instructionB\x0c\n\n_normalizeB\r\n\x0b_dimensionsB\x0b\n\t_truncate\"\xa1\x01\n\rEmbedResponse\x12&\n\x07results\x18\x01 \x03(\x0b\x32\x15.lodex.v1.EmbedResult\x12!\n\x07vectors\x18\x02 \x01(\x0b\x32\x10.lodex.v1.Tensor\x12\r\n\x05model\x18\x03 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x04 \x01(\t\x12!\n\x04info\x18\x05 \x01(\x0b\x32\x13.lodex.v1.ReplyInfo\"{\n\x0b\x45mbedResult\x12!\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x0e\n\x06tokens\x18\x02 \x01(\x05\x12\x11\n\ttruncated\x18\x03 \x01(\x08\x12&\n\x06sparse\x18\x04 \x01(\x0b\x32\x16.lodex.v1.SparseVector\"O\n\x12\x45mbedStreamRequest\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\'\n\x07request\x18\x02 \x01(\x0b\x32\x16.lodex.v1.EmbedRequest\"\xa8\x01\n\x13\x45mbedStreamResponse\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12+\n\x08response\x18\x02 \x01(\x0b\x32\x17.lodex.v1.EmbedResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x12$\n\x07\x62\x61\x63koff\x18\x04 \x01(\x0b\x32\x11.lodex.v1.BackoffH\x00\x42\x07\n\x05\x65vent\"\x94\x01\n\x0fTokenizeRequest\x12\x0f\n\x05model\x18\x01 \x01(\tH\x00\x12#\n\x05index\x18\x02 \x01(\x0b\x32\x12.lodex.v1.IndexRefH\x00\x12\r\n\x05texts\x18\x03 \x03(\t\x12\x1a\n\x12\x61\x64\x64_special_tokens\x18\x04 \x01(\x08\x12\x12\n\nwith_spans\x18\x05 \x01(\x08\x42\x0c\n\nvocabulary\"\x88\x01\n\x10TokenizeResponse\x12)\n\x07results\x18\x01 \x03(\x0b\x32\x18.lodex.v1.TokenizeResult\x12\x11\n\ttokenizer\x18\x02 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\x12!\n\x04info\x18\x04 \x01(\x0b\x32\x13.lodex.v1.ReplyInfo\"s\n\x0eTokenizeResult\x12!\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x11\n\ttoken_ids\x18\x02 \x03(\r\x12\r\n\x05texts\x18\x03 \x03(\t\x12\x0e\n\x06\x62\x65gins\x18\x04 \x03(\x03\x12\x0c\n\x04\x65nds\x18\x05 \x03(\x03\"~\n\x11\x44\x65tokenizeRequest\x12\x0f\n\x05model\x18\x01 \x01(\tH\x00\x12#\n\x05index\x18\x02 \x01(\x0b\x32\x12.lodex.v1.IndexRefH\x00\x12%\n\tsequences\x18\x03 \x03(\x0b\x32\x12.lodex.v1.TokenIdsB\x0c\n\nvocabulary\"\x8c\x01\n\x12\x44\x65tokenizeResponse\x12+\n\x07results\x18\x01 \x03(\x0b\x32\x1a.lodex.v1.DetokenizeResult\x12\x11\n\ttokenizer\x18\x02 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\x12!\n\x04info\x18\x04 \x01(\x0b\x32\x13.lodex.v1.ReplyInfo\"C\n\x10\x44\x65tokenizeResult\x12!\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x0c\n\x04text\x18\x02 \x01(\t2\xa8\x02\n\x10\x45mbeddingService\x12\x38\n\x05\x45mbed\x12\x16.lodex.v1.EmbedRequest\x1a\x17.lodex.v1.EmbedResponse\x12N\n\x0b\x45mbedStream\x12\x1c.lodex.v1.EmbedStreamRequest\x1a\x1d.lodex.v1.EmbedStreamResponse(\x01\x30\x01\x12\x41\n\x08Tokenize\x12\x19.lodex.v1.TokenizeRequest\x1a\x1a.lodex.v1.TokenizeResponse\x12G\n\nDetokenize\x12\x1b.lodex.v1.DetokenizeRequest\x1a\x1c.lodex.v1.DetokenizeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18lodex/v1/embedding.proto\x12\x08lodex.v1\x1a\x17google/rpc/status.proto\x1a\x15lodex/v1/common.proto\"\xaa\x02\n\x0c\x45mbedRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12&\n\x06inputs\x18\x02 \x03(\x0b\x32\x16.lodex.v1.TextOrTokens\x12 \n\x04kind\x18\x03 \x01(\x0e\x32\x12.lodex.v1.TextKind\x12\x18\n\x0binstruction\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x16\n\tnormalize\x18\x05 \x01(\x08H\x01\x88\x01\x01\x12\x17\n\ndimensions\x18\x06 \x01(\x05H\x02\x88\x01\x01\x12%\n\tdata_type\x18\x07 \x01(\x0e\x32\x12.lodex.v1.DataType\x12\x15\n\x08truncate\x18\x08 \x01(\x08H\x03\x88\x01\x01\x42\x0e\n\x0c_instructionB\x0c\n\n_normalizeB\r\n\x0b_dimensionsB\x0b\n\t_truncate\"\xc3\x01\n\rEmbedResponse\x12&\n\x07results\x18\x01 \x03(\x0b\x32\x15.lodex.v1.EmbedResult\x12!\n\x07vectors\x18\x02 \x01(\x0b\x32\x10.lodex.v1.Tensor\x12\r\n\x05model\x18\x03 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x04 \x01(\t\x12!\n\x04info\x18\x05 \x01(\x0b\x32\x13.lodex.v1.ReplyInfo\x12 \n\x06ranges\x18\x06 \x01(\x0b\x32\x10.lodex.v1.Tensor\"{\n\x0b\x45mbedResult\x12!\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x0e\n\x06tokens\x18\x02 \x01(\x05\x12\x11\n\ttruncated\x18\x03 \x01(\x08\x12&\n\x06sparse\x18\x04 \x01(\x0b\x32\x16.lodex.v1.SparseVector\"O\n\x12\x45mbedStreamRequest\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\'\n\x07request\x18\x02 \x01(\x0b\x32\x16.lodex.v1.EmbedRequest\"\xa8\x01\n\x13\x45mbedStreamResponse\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12+\n\x08response\x18\x02 \x01(\x0b\x32\x17.lodex.v1.EmbedResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x12$\n\x07\x62\x61\x63koff\x18\x04 \x01(\x0b\x32\x11.lodex.v1.BackoffH\x00\x42\x07\n\x05\x65vent\"\x94\x01\n\x0fTokenizeRequest\x12\x0f\n\x05model\x18\x01 \x01(\tH\x00\x12#\n\x05index\x18\x02 \x01(\x0b\x32\x12.lodex.v1.IndexRefH\x00\x12\r\n\x05texts\x18\x03 \x03(\t\x12\x1a\n\x12\x61\x64\x64_special_tokens\x18\x04 \x01(\x08\x12\x12\n\nwith_spans\x18\x05 \x01(\x08\x42\x0c\n\nvocabulary\"\x88\x01\n\x10TokenizeResponse\x12)\n\x07results\x18\x01 \x03(\x0b\x32\x18.lodex.v1.TokenizeResult\x12\x11\n\ttokenizer\x18\x02 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\x12!\n\x04info\x18\x04 \x01(\x0b\x32\x13.lodex.v1.ReplyInfo\"s\n\x0eTokenizeResult\x12!\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x11\n\ttoken_ids\x18\x02 \x03(\r\x12\r\n\x05texts\x18\x03 \x03(\t\x12\x0e\n\x06\x62\x65gins\x18\x04 \x03(\x03\x12\x0c\n\x04\x65nds\x18\x05 \x03(\x03\"~\n\x11\x44\x65tokenizeRequest\x12\x0f\n\x05model\x18\x01 \x01(\tH\x00\x12#\n\x05index\x18\x02 \x01(\x0b\x32\x12.lodex.v1.IndexRefH\x00\x12%\n\tsequences\x18\x03 \x03(\x0b\x32\x12.lodex.v1.TokenIdsB\x0c\n\nvocabulary\"\x8c\x01\n\x12\x44\x65tokenizeResponse\x12+\n\x07results\x18\x01 \x03(\x0b\x32\x1a.lodex.v1.DetokenizeResult\x12\x11\n\ttokenizer\x18\x02 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\x12!\n\x04info\x18\x04 \x01(\x0b\x32\x13.lodex.v1.ReplyInfo\"C\n\x10\x44\x65tokenizeResult\x12!\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x0c\n\x04text\x18\x02 \x01(\t2\xa8\x02\n\x10\x45mbeddingService\x12\x38\n\x05\x45mbed\x12\x16.lodex.v1.EmbedRequest\x1a\x17.lodex.v1.EmbedResponse\x12N\n\x0b\x45mbedStream\x12\x1c.lodex.v1.EmbedStreamRequest\x1a\x1d.lodex.v1.EmbedStreamResponse(\x01\x30\x01\x12\x41\n\x08Tokenize\x12\x19.lodex.v1.TokenizeRequest\x1a\x1a.lodex.v1.TokenizeResponse\x12G\n\nDetokenize\x12\x1b.lodex.v1.DetokenizeRequest\x1a\x1c.lodex.v1.DetokenizeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,25 +36,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EMBEDREQUEST']._serialized_start=87
   _globals['_EMBEDREQUEST']._serialized_end=385
   _globals['_EMBEDRESPONSE']._serialized_start=388
-  _globals['_EMBEDRESPONSE']._serialized_end=549
-  _globals['_EMBEDRESULT']._serialized_start=551
-  _globals['_EMBEDRESULT']._serialized_end=674
-  _globals['_EMBEDSTREAMREQUEST']._serialized_start=676
-  _globals['_EMBEDSTREAMREQUEST']._serialized_end=755
-  _globals['_EMBEDSTREAMRESPONSE']._serialized_start=758
-  _globals['_EMBEDSTREAMRESPONSE']._serialized_end=926
-  _globals['_TOKENIZEREQUEST']._serialized_start=929
-  _globals['_TOKENIZEREQUEST']._serialized_end=1077
-  _globals['_TOKENIZERESPONSE']._serialized_start=1080
-  _globals['_TOKENIZERESPONSE']._serialized_end=1216
-  _globals['_TOKENIZERESULT']._serialized_start=1218
-  _globals['_TOKENIZERESULT']._serialized_end=1333
-  _globals['_DETOKENIZEREQUEST']._serialized_start=1335
-  _globals['_DETOKENIZEREQUEST']._serialized_end=1461
-  _globals['_DETOKENIZERESPONSE']._serialized_start=1464
-  _globals['_DETOKENIZERESPONSE']._serialized_end=1604
-  _globals['_DETOKENIZERESULT']._serialized_start=1606
-  _globals['_DETOKENIZERESULT']._serialized_end=1673
-  _globals['_EMBEDDINGSERVICE']._serialized_start=1676
-  _globals['_EMBEDDINGSERVICE']._serialized_end=1972
+  _globals['_EMBEDRESPONSE']._serialized_end=583
+  _globals['_EMBEDRESULT']._serialized_start=585
+  _globals['_EMBEDRESULT']._serialized_end=708
+  _globals['_EMBEDSTREAMREQUEST']._serialized_start=710
+  _globals['_EMBEDSTREAMREQUEST']._serialized_end=789
+  _globals['_EMBEDSTREAMRESPONSE']._serialized_start=792
+  _globals['_EMBEDSTREAMRESPONSE']._serialized_end=960
+  _globals['_TOKENIZEREQUEST']._serialized_start=963
+  _globals['_TOKENIZEREQUEST']._serialized_end=1111
+  _globals['_TOKENIZERESPONSE']._serialized_start=1114
+  _globals['_TOKENIZERESPONSE']._serialized_end=1250
+  _globals['_TOKENIZERESULT']._serialized_start=1252
+  _globals['_TOKENIZERESULT']._serialized_end=1367
+  _globals['_DETOKENIZEREQUEST']._serialized_start=1369
+  _globals['_DETOKENIZEREQUEST']._serialized_end=1495
+  _globals['_DETOKENIZERESPONSE']._serialized_start=1498
+  _globals['_DETOKENIZERESPONSE']._serialized_end=1638
+  _globals['_DETOKENIZERESULT']._serialized_start=1640
+  _globals['_DETOKENIZERESULT']._serialized_end=1707
+  _globals['_EMBEDDINGSERVICE']._serialized_start=1710
+  _globals['_EMBEDDINGSERVICE']._serialized_end=2006
 # @@protoc_insertion_point(module_scope)

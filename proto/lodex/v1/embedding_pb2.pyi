@@ -29,18 +29,20 @@ class EmbedRequest(_message.Message):
     def __init__(self, model: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[_common_pb2.TextOrTokens, _Mapping]]] = ..., kind: _Optional[_Union[_common_pb2.TextKind, str]] = ..., instruction: _Optional[str] = ..., normalize: _Optional[bool] = ..., dimensions: _Optional[int] = ..., data_type: _Optional[_Union[_common_pb2.DataType, str]] = ..., truncate: _Optional[bool] = ...) -> None: ...
 
 class EmbedResponse(_message.Message):
-    __slots__ = ("results", "vectors", "model", "fingerprint", "info")
+    __slots__ = ("results", "vectors", "model", "fingerprint", "info", "ranges")
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     VECTORS_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     INFO_FIELD_NUMBER: _ClassVar[int]
+    RANGES_FIELD_NUMBER: _ClassVar[int]
     results: _containers.RepeatedCompositeFieldContainer[EmbedResult]
     vectors: _common_pb2.Tensor
     model: str
     fingerprint: str
     info: _common_pb2.ReplyInfo
-    def __init__(self, results: _Optional[_Iterable[_Union[EmbedResult, _Mapping]]] = ..., vectors: _Optional[_Union[_common_pb2.Tensor, _Mapping]] = ..., model: _Optional[str] = ..., fingerprint: _Optional[str] = ..., info: _Optional[_Union[_common_pb2.ReplyInfo, _Mapping]] = ...) -> None: ...
+    ranges: _common_pb2.Tensor
+    def __init__(self, results: _Optional[_Iterable[_Union[EmbedResult, _Mapping]]] = ..., vectors: _Optional[_Union[_common_pb2.Tensor, _Mapping]] = ..., model: _Optional[str] = ..., fingerprint: _Optional[str] = ..., info: _Optional[_Union[_common_pb2.ReplyInfo, _Mapping]] = ..., ranges: _Optional[_Union[_common_pb2.Tensor, _Mapping]] = ...) -> None: ...
 
 class EmbedResult(_message.Message):
     __slots__ = ("error", "tokens", "truncated", "sparse")

@@ -69,7 +69,8 @@ class EmbeddingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EmbedStream(self, request_iterator, context):
-        """Embeds many batches over one stream, for bulk work. Replies may come in another order than the requests.
+        """Embeds many batches over one stream, for bulk work: requests of Embed come first. Replies may come in another order
+        than the requests. The server reads a few batches ahead and no more, so a client that only sends is held up.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

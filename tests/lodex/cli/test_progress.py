@@ -6,7 +6,7 @@ import pytest
 
 from lodex.cli import progress as progress_module
 from lodex.cli.progress import terminal_progress
-from lodex.index.job_report import tell_tasks
+from lodex.index.job_report import tell_tasks, tell_tokens
 from lodex.types import Silent
 
 
@@ -98,3 +98,20 @@ def test_the_tasks_of_a_phase_are_counted(monkeypatch: pytest.MonkeyPatch) -> No
     assert "3 of 3 tasks" in shown
     assert "2 tasks" in shown
     assert "1 of 1 tasks" not in shown
+
+
+def test_tokens_are_shown_as_a_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a model reads some; a phase without has no such figure, and a silent progress takes none."""
+    terminal = open_terminal(monkeypatch)
+    with terminal_progress() as progress:
+        progress.start("read", 10, "rows")
+        progress.advance(10)
+        progress.finish()
+        assert "tokens/s" not in terminal.getvalue()
+        progress.start("embedding", 10, "rows")
+        for _ in range(2):
+            tell_tokens(progress, 500)
+            progress.advance(5)
+        progress.finish()
+    assert "tokens/s" in terminal.getvalue()
+    tell_tokens(Silent(), 500)
