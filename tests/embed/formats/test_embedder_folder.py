@@ -166,6 +166,7 @@ def test_a_decoder_that_changed_is_another_embedder(make_decoder: MakeDecoder) -
         ("modules.json", [{"path": "", "type": "a.Transformer"}, {"path": "2", "type": "a.Dense"}], "Dense"),
         ("config.json", {"model_type": "mixtral"}, "mixtral has mixtures of experts"),
         ("config.json", {"model_type": "gpt2"}, "model_type is 'gpt2', expected one of"),
+        ("config.json", {"model_type": "t5"}, "model_type is 't5', expected one of"),
         ("lodex.json", {"pooled": "mean"}, "expected fields among adds_end"),
         ("lodex.json", {"instruction_mask": "all"}, "instruction_mask is 'all', expected one of none, exact"),
     ],
