@@ -29,8 +29,7 @@ def trace(
         int, typer.Option(min=0, help="Leave out spans that occur more often; 0 leaves out none.")
     ] = 10,
     density: Annotated[
-        float,
-        typer.Option(min=0.0001, max=1, help="Spans to keep, as a share of the text's tokens; 1 keeps all."),
+        float, typer.Option(min=0, max=1, help="Spans to keep, as a share of the text's tokens; 1 keeps all.")
     ] = 0.05,
     ranking: Annotated[SpanRanking, typer.Option(help="Keep the rarest words first, or the longest spans.")] = (
         SpanRanking.UNIGRAM

@@ -142,7 +142,7 @@ def test_the_verb_measures_a_store(tmp_path: Path, collection: list[str]) -> Non
 def test_what_cannot_be_measured_is_refused(collection: list[str], options: list[str]) -> None:
     """Neither store nor corpus, both, or a comparison without a corpus."""
     with pytest.raises(InvalidArgumentError):
-        CliRunner().invoke(eval_app, [*collection, *options], catch_exceptions=False)
+        CliRunner().invoke(eval_app, ["retrieval", *collection, *options], catch_exceptions=False)
 
 
 @pytest.mark.slow
