@@ -186,7 +186,13 @@ class TextEncoder:
         `kind` None is a text as it stands, for callers who bring the prompt. Beside a forward it may run in another
         thread.
         """
-        prompt = "" if kind is None else render_prompt(self.convention, kind, instruction)
+        if isinstance(texts, str | bytes) or not isinstance(texts, Sequence):
+            raise InvalidArgumentError(f"texts is {type(texts).__name__}, expected a sequence of texts", "texts")
+        try:
+            prompt = "" if kind is None else render_prompt(self.convention, TextKind(kind), instruction)
+        except ValueError as error:
+            expected = " or ".join(repr(kind.value) for kind in TextKind)
+            raise InvalidArgumentError(f"kind is {kind!r}, expected {expected}", "kind") from error
         return self._tokens.encode(texts, prompt)
 
     def embed_tokens(self, rows: Sequence[TokenRow]) -> npt.NDArray[np.float32]:

@@ -247,6 +247,8 @@ class EmbedQueue:
         vectors = np.empty((0, 0), np.float32)
         try:
             vectors = self._encoder.embed_tokens([place.row for place in batch])
+            if len(vectors) != len(batch):
+                raise RuntimeError(f"{len(batch)} rows have {len(vectors)} vectors; this is a bug")
         except Exception as error:  # noqa: BLE001  # it belongs to the requests of the batch, and the thread goes on
             failure = error
         with self._changed:

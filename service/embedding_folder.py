@@ -33,7 +33,7 @@ _FORMAT: Mapping[str, Any] = {"format": "lodex-embedding-plan", "format_version"
 class EmbeddingFolder:
     """The folder of one table, locked for the time of the block.
 
-    FailedPreconditionError where another process is at work on the same table.
+    FailedPreconditionError where another process is at work on the same table, and where the folder is somebody else's.
     """
 
     def __init__(self, output: Path) -> None:
@@ -46,8 +46,19 @@ class EmbeddingFolder:
         with storage_errors(self.path):
             while self._lock < 0:
                 self.path.mkdir(exist_ok=True)
+                self._require_ours()
                 self._lock = self._locked()
         return self
+
+    def _require_ours(self) -> None:
+        """The folder is removed in the end, so it must be one that a job made: the lock is the first thing in it."""
+        with suppress(FileNotFoundError):
+            names = {path.name for path in self.path.iterdir()}
+            if names and _LOCK not in names and not (self.path / _LOCK).exists():
+                raise FailedPreconditionError(
+                    f"{self.path} is there and is no folder of an embedding job: it holds {min(names)}; "
+                    "move it away, or write another table"
+                )
 
     def _locked(self) -> int:
         """A descriptor that holds the lock; -1 where the folder went before it was locked, with the job it was of."""

@@ -121,6 +121,8 @@ def embed_file(
         if done is None:
             job = _Job(folder, options, ranges, progress or Silent(), report or JobReport())
             return job.run(source, read, open_encoder, overwrite=overwrite)
+        if folder.table.exists() and not overwrite:
+            folder.require_free()
         folder.complete()
     # What is moved to its place now was finished before, for these very arguments or for others.
     if done["source"] == source and done["options"] == options.to_json():

@@ -145,6 +145,16 @@ def test_an_instruction_is_refused_where_the_model_takes_none(minilm: TextEncode
         minilm.embed_queries(["cat"], instruction="find cats")
 
 
+def test_kinds_may_be_said_by_name(minilm: TextEncoder) -> None:
+    """And are refused where there is no such kind; a lone text is no sequence of texts."""
+    by_name = minilm.embed(["a text"], "query")  # type: ignore[arg-type]  # as clients say it
+    np.testing.assert_array_equal(by_name.vectors, minilm.embed(["a text"], TextKind.QUERY).vectors)
+    with pytest.raises(InvalidArgumentError, match="kind is 'nonsense', expected 'query' or 'passage'"):
+        minilm.embed(["a text"], "nonsense")  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgumentError, match="texts is str, expected a sequence of texts"):
+        minilm.embed("a text", TextKind.QUERY)
+
+
 def test_an_unknown_precision_is_refused() -> None:
     """The message has those there are."""
     with pytest.raises(InvalidArgumentError, match="float32, bfloat16, auto"):

@@ -411,6 +411,34 @@ def test_a_finished_job_does_not_stand_in_for_another(
     assert pq.read_table(output).schema.field("vector").type == pa.list_(pa.float32(), D)
 
 
+def test_a_table_that_came_meanwhile_is_not_replaced(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A finished table that was not moved yet stays where it is until --overwrite says so."""
+    output = tmp_path / "out.parquet"
+    with monkeypatch.context() as patched:
+        break_after(patched, "done written")
+        with pytest.raises(Interrupted):
+            embed(source, output)
+    output.write_text("mine")
+    with pytest.raises(AlreadyExistsError):
+        embed(source, output)
+    assert output.read_text() == "mine"
+    embed(source, output, overwrite=True)
+    assert pq.read_table(output).num_rows == 30
+
+
+def test_a_folder_of_somebody_else_is_left_alone(source: Path, tmp_path: Path) -> None:
+    """One that has the name of the job's folder and was not made by a job."""
+    output = tmp_path / "out.parquet"
+    notes = tmp_path / "out.parquet.parts" / "notes.txt"
+    notes.parent.mkdir()
+    notes.write_text("mine")
+    with pytest.raises(FailedPreconditionError, match=r"no folder of an embedding job: it holds notes\.txt"):
+        embed(source, output)
+    assert [path.name for path in notes.parent.iterdir()] == ["notes.txt"]
+
+
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"format":"other","minimum_reader":1}'])
 def test_a_plan_that_cannot_be_read_is_data_loss(source: Path, tmp_path: Path, damage: bytes) -> None:
     """It is named; nothing is guessed."""
