@@ -64,12 +64,18 @@ def error_of(status: Status) -> LodexError:
     return error
 
 
+# What grpc.aio says, of itself and not of the server, where a stream ends under a message that is on its way out.
+_BROKEN_WHILE_SENDING = "Internal error from Core"
+
+
 def error_of_rpc(error: grpc.RpcError, address: str) -> LodexError:
     """The error that a failed RPC stands for. Where the transport itself failed, the message names the address."""
     status = rpc_status.from_call(error)
     if status is not None:
         return error_of(status)
     code, details = error.code(), error.details() or ""
+    if code is grpc.StatusCode.INTERNAL and details == _BROKEN_WHILE_SENDING:
+        code, details = grpc.StatusCode.UNAVAILABLE, "the connection broke while a message was sent"
     return error_of(Status(code=code.value[0], message=f"{address}: {details or code.name}"))
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 
+import grpc
 import pytest
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 
 from lodex import errors
-from lodex.client.status import error_of, reason_of
+from lodex.client.status import error_of, error_of_rpc, reason_of
 from lodex.errors import LodexError
 
 
@@ -87,3 +88,14 @@ def test_a_status_without_a_reason_goes_by_its_code(code: int, cls: type[LodexEr
     assert type(error_of(Status(code=code, message="m"))) is cls
     assert type(error_of(status(code, "m", "NOT_FOUND_ERROR", domain="example.com"))) is cls
     assert type(error_of(status(code, "m", "ERROR_OF_A_LATER_RELEASE"))) is cls
+
+
+@pytest.mark.parametrize(
+    ("details", "expected"),
+    [("Internal error from Core", errors.UnavailableError), ("what the server did wrong", errors.InternalError)],
+)
+def test_a_connection_that_broke_under_a_message_may_be_tried_again(details: str, expected: type[LodexError]) -> None:
+    """gRPC calls it an internal error; one of the server stays one."""
+    nothing = grpc.aio.Metadata()
+    error = grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, nothing, nothing, details)
+    assert type(error_of_rpc(error, "host:1")) is expected
