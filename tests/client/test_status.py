@@ -95,7 +95,7 @@ def test_a_status_without_a_reason_goes_by_its_code(code: int, cls: type[LodexEr
     [("Internal error from Core", errors.UnavailableError), ("what the server did wrong", errors.InternalError)],
 )
 def test_a_connection_that_broke_under_a_message_may_be_tried_again(details: str, expected: type[LodexError]) -> None:
-    """GRPC calls it an internal error; one of the server stays one."""
+    """To gRPC it is an internal error; one of the server stays one."""
     nothing = grpc.aio.Metadata()
     error = grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, nothing, nothing, details)
     assert type(error_of_rpc(error, "host:1")) is expected
