@@ -50,7 +50,7 @@ class EmbeddedTexts:
 async def embed_texts(
     embedder: Embedder, texts: Sequence[str], form: VectorForm, call: Call, priority: Priority = Priority.INTERACTIVE
 ) -> EmbeddedTexts:
-    """Embed each text; a text that cannot be read fails alone.
+    """Embed each text; one that cannot be read, or to which the model gives no finite vector, fails alone.
 
     InvalidArgumentError names a form that the embedder does not have. Rows are refused before the model reads them.
     """
@@ -61,7 +61,11 @@ async def embed_texts(
     embedded = await call.embed(embedder.queue, wanted, priority)
     vectors = np.zeros((len(rows), form.dimensions or embedder.info.dimension), np.float32)
     if wanted:
-        vectors[[isinstance(row, TokenRow) for row in rows]] = _shaped(embedded.vectors, form, embedder)
+        is_finite = np.isfinite(embedded.vectors).all(axis=1)
+        read = np.flatnonzero([isinstance(row, TokenRow) for row in rows])
+        vectors[read[is_finite]] = _shaped(embedded.vectors[is_finite], form, embedder)
+        for i in read[~is_finite]:
+            rows[i] = InvalidArgumentError(f"{embedder.info.name!r} gave a vector that is not finite")
     tokens = sum(len(row.ids) for row in wanted)
     return EmbeddedTexts(rows, vectors, tokens, tokenized.tokenize_ns, embedded.queue_ns, embedded.compute_ns)
 

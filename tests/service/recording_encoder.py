@@ -27,8 +27,8 @@ class RecordingEncoder:
     """A word is a token, and a vector is (first token, tokens, 3, 4, ...), not normalised.
 
     While `gate` is closed, batches that have begun wait. `batches` are the first tokens of the rows of each, in the
-    order in which they began; each takes `pause_s`. A row that begins with `poison` fails its batch; a text
-    "unreadable" has no row.
+    order in which they began; each takes `pause_s`. A row that begins with `poison` fails its batch, one that begins
+    with `broken` has a vector that is not finite; a text "unreadable" has no row.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class RecordingEncoder:
         self.batches: list[list[int]] = []
         self.tokens: list[int] = []
         self.asked: list[tuple[tuple[str, ...], TextKind | None, str | None]] = []
-        self.poison = -1
+        self.poison = self.broken = -1
         self.pause_s = 0.0
         self.gate = threading.Event()
         self.gate.set()
@@ -76,6 +76,7 @@ class RecordingEncoder:
         vectors[:] = np.arange(1, self.info.dimension + 1)
         vectors[:, 0] = [row.ids[0] for row in rows]
         vectors[:, 1] = [len(row.ids) for row in rows]
+        vectors[[row.ids[0] == self.broken for row in rows], 2] = np.nan
         return vectors
 
     def tune(self) -> int:

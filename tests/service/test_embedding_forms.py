@@ -151,6 +151,19 @@ def test_a_half_beyond_its_range_is_infinite(client: Client) -> None:
     assert client.embed("100000", "query", data_type="float16").vectors[0, 0] == np.inf
 
 
+@pytest.mark.parametrize("data_type", [common_pb2.DATA_TYPE_FLOAT32, common_pb2.DATA_TYPE_BITS])
+def test_a_vector_that_is_not_finite_is_an_error_of_its_text(
+    client: Client, encoder: RecordingEncoder, data_type: int
+) -> None:
+    """In whatever form it was to come; the others have theirs."""
+    encoder.broken = 6
+    reply = embed(client, "5", "6", "7", data_type=data_type)
+    assert [result.HasField("error") for result in reply.results] == [False, True, False]
+    assert "not finite" in str(error_of(reply.results[1].error))
+    if data_type == common_pb2.DATA_TYPE_FLOAT32:
+        assert codec.array(reply.vectors)[:, 0].tolist() == [5, 0, 7]
+
+
 def test_tokens_are_counted(client: Client) -> None:
     """Of each text and of all; of what was cut, what was read."""
     embeddings = client.embed(["1 2 3", "", "1 2 3 4 5 6 7 8"], "query")
